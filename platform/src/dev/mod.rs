@@ -1,0 +1,6 @@
+//! dev
+pub mod pools;
+/// x
+/// # Errors
+/// x
+pub async fn run() -> anyhow::Result<()> { Ok(()) }

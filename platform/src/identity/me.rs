@@ -1,0 +1,201 @@
+//! The caller's own profile, password and sessions.
+
+use axum::{extract::State, http::StatusCode};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tenants::{
+    Caller, MemberId, Role, Tenant, TenantId, TenantTx,
+    http::{ETag, IfMatch, Json, Problem, WithETag},
+};
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::{password, recovery::end_sessions, text};
+use crate::{
+    Error, Platform, Result,
+    cognito::{self, AuthOutcome},
+};
+
+/// The caller.
+#[derive(Serialize, ToSchema)]
+pub struct Profile {
+    /// The member.
+    pub id: MemberId,
+    /// Their tenant.
+    pub tenant_id: TenantId,
+    /// The login.
+    pub email: String,
+    /// Their name.
+    pub full_name: String,
+    /// Their role.
+    pub role: Role,
+    /// IANA time zone: what their training days are counted in.
+    pub time_zone: String,
+    /// `metric` or `imperial`.
+    pub units: String,
+    /// The coaches of the business, by name.
+    pub coaches: Vec<CoachName>,
+    #[serde(skip)]
+    version: i64,
+}
+
+/// A coach as athletes see one.
+#[derive(Serialize, ToSchema)]
+pub struct CoachName {
+    /// The member.
+    pub id: Uuid,
+    /// Their name.
+    pub full_name: String,
+}
+
+/// Your profile.
+#[utoipa::path(get, path = "/api/v1/me", tag = "me", security(("member" = [])),
+    responses((status = 200, body = Profile, headers(("ETag" = String)))))]
+pub async fn show(caller: Caller, tenant: Tenant) -> Result<WithETag<Json<Profile>>> {
+    let profile = tenant.read(async |tx| find(tx, &caller).await).await?;
+    Ok(WithETag(ETag(profile.version), Json(profile)))
+}
+
+/// What can be changed; what is absent stays.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileChange {
+    /// 1 to 120 characters.
+    #[validate(custom(function = "text::name"))]
+    pub full_name: Option<String>,
+    /// IANA time zone.
+    #[validate(custom(function = "text::time_zone"))]
+    pub time_zone: Option<String>,
+    /// `metric` or `imperial`.
+    pub units: Option<Units>,
+}
+
+/// How distances and weights are shown.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Units {
+    /// Kilometres and kilograms.
+    Metric,
+    /// Miles and pounds.
+    Imperial,
+}
+
+impl Units {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Metric => "metric",
+            Self::Imperial => "imperial",
+        }
+    }
+}
+
+/// Change your profile.
+#[utoipa::path(patch, path = "/api/v1/me", tag = "me", security(("member" = [])), request_body = ProfileChange,
+    params(("If-Match" = Option<String>, Header, description = "The ETag you read")),
+    responses((status = 200, body = Profile, headers(("ETag" = String))), (status = 412, body = tenants::http::ProblemBody)))]
+pub async fn update(
+    caller: Caller,
+    tenant: Tenant,
+    if_match: IfMatch,
+    Json(change): Json<ProfileChange>,
+) -> Result<WithETag<Json<Profile>>> {
+    let profile = tenant
+        .write(async |tx| {
+            let rows = tx.sql("select version from member where id = $1 for update", [caller.member_id.0.into()]).await?;
+            let current: i64 = rows.first().ok_or_else(Problem::not_found)?.try_get("", "version")?;
+            if_match.check(ETag(current))?;
+            tx.run(
+                "update member set full_name = coalesce($2, full_name), time_zone = coalesce($3, time_zone), \
+                 units = coalesce($4, units), version = version + 1, updated_at = now() where id = $1",
+                [
+                    caller.member_id.0.into(),
+                    change.full_name.as_deref().map(str::trim).into(),
+                    change.time_zone.clone().into(),
+                    change.units.map(Units::as_str).into(),
+                ],
+            )
+            .await?;
+            find(tx, &caller).await
+        })
+        .await?;
+    Ok(WithETag(ETag(profile.version), Json(profile)))
+}
+
+async fn find(tx: &TenantTx, caller: &Caller) -> Result<Profile> {
+    let text = "select m.full_name, m.time_zone, m.units, m.version, c.email from member m \
+                join member_contact c on c.tenant_id = m.tenant_id and c.id = m.id where m.id = $1";
+    let rows = tx.sql(text, [caller.member_id.0.into()]).await?;
+    let row = rows.first().ok_or_else(Problem::not_found)?;
+    let coaches = "select id, full_name from member where role = 'coach' and status = 'active' and id <> $1 \
+                   order by full_name, id limit 100";
+    let coaches = tx.sql(coaches, [caller.member_id.0.into()]).await?;
+    let coaches = coaches
+        .iter()
+        .map(|row| Ok(CoachName { id: row.try_get("", "id")?, full_name: row.try_get("", "full_name")? }))
+        .collect::<Result<_, sea_orm::DbErr>>()?;
+    Ok(Profile {
+        id: caller.member_id,
+        tenant_id: caller.tenant_id,
+        email: row.try_get("", "email")?,
+        full_name: row.try_get("", "full_name")?,
+        role: caller.role,
+        time_zone: row.try_get("", "time_zone")?,
+        units: row.try_get("", "units")?,
+        coaches,
+        version: row.try_get("", "version")?,
+    })
+}
+
+/// The old password and the new one.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The password you log in with now.
+    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
+    pub current_password: String,
+    /// 10 to 256 characters.
+    #[validate(custom(function = "password::acceptable"))]
+    pub new_password: String,
+}
+
+/// Change your password. You are logged out everywhere.
+#[utoipa::path(put, path = "/api/v1/me/password", tag = "me", security(("member" = [])), request_body = PasswordChange,
+    responses((status = 204, description = "Changed: log in again")))]
+pub async fn change_password(
+    caller: Caller,
+    tenant: Tenant,
+    State(platform): State<Platform>,
+    Json(body): Json<PasswordChange>,
+) -> Result<StatusCode> {
+    let email = tenant.read(async |tx| find(tx, &caller).await).await?.email;
+    let (current, new) = (SecretString::from(body.current_password), SecretString::from(body.new_password));
+    if is_password(&platform, &email, &current).await? {
+        platform.directory.set_password(&caller.subject, &new).await.map_err(|error| match error {
+            cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/new_password", detail)),
+            other => other.into(),
+        })?;
+    } else if !is_password(&platform, &email, &new).await? {
+        // Were the new one in force already, an earlier try would have crashed right behind the change.
+        return Err(Problem::invalid("/current_password", "is not your password").into());
+    }
+    end_sessions(&platform, &tenant, &caller.subject, "member.password-changed").await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn is_password(platform: &Platform, email: &str, password: &SecretString) -> Result<bool> {
+    match platform.directory.authenticate(email, password).await {
+        Ok(AuthOutcome::Tokens(_) | AuthOutcome::Challenge { .. }) => Ok(true),
+        Err(cognito::Error::InvalidCredentials) => Ok(false),
+        Err(cognito::Error::TooManyAttempts) => Err(super::register::too_many_attempts()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sign out everywhere, here too.
+#[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "me", security(("member" = [])),
+    responses((status = 204, description = "Every token issued so far is refused")))]
+pub async fn sign_out_everywhere(caller: Caller, tenant: Tenant, State(platform): State<Platform>) -> Result<StatusCode> {
+    end_sessions(&platform, &tenant, &caller.subject, "member.signed-out-everywhere").await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,80 @@
+//! A forgotten password.
+
+use axum::{extract::State, http::StatusCode};
+use secrecy::SecretString;
+use serde::Deserialize;
+use tenants::{Audit, TenantId, http::Json};
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::{
+    Email, email, password,
+    register::{Addressed, code_error, quietly},
+    unhurried,
+};
+use crate::{Platform, Result, faults};
+
+/// Have a code mailed to set a new password with.
+#[utoipa::path(post, path = "/api/v1/auth/forgot-password", tag = "auth", security(()), request_body = Addressed,
+    responses((status = 202, description = "If the address has an account, a code is on its way")))]
+pub async fn forgot_password(State(platform): State<Platform>, Json(body): Json<Addressed>) -> Result<StatusCode> {
+    let email = Email::parse(&body.email)?;
+    unhurried(&platform, async { quietly(platform.directory.forgot_password(email.as_str()).await) }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// A new password, with the code that was mailed.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// The account's address.
+    #[validate(custom(function = "email::valid"))]
+    pub email: String,
+    /// From the mail; good for an hour.
+    #[validate(length(min = 1, max = 64, message = "must be the code from the mail"))]
+    pub code: String,
+    /// 10 to 256 characters.
+    #[validate(custom(function = "password::acceptable"))]
+    pub new_password: String,
+}
+
+/// Set a new password with the code from the mail. Everybody logged in to the account is logged out.
+#[utoipa::path(post, path = "/api/v1/auth/reset-password", tag = "auth", security(()), request_body = Reset,
+    responses((status = 204, description = "The password is set: log in")))]
+pub async fn reset_password(State(platform): State<Platform>, Json(body): Json<Reset>) -> Result<StatusCode> {
+    let email = Email::parse(&body.email)?;
+    unhurried(&platform, reset(&platform, &email, &body.code, SecretString::from(body.new_password))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn reset(platform: &Platform, email: &Email, code: &str, new: SecretString) -> Result<()> {
+    platform.directory.confirm_forgot_password(email.as_str(), code, &new).await.map_err(code_error)?;
+    let Some(user) = platform.directory.find(email.as_str()).await? else { return Ok(()) };
+    let Some(tenant) = user.tenant_id else { return Ok(()) };
+    end_sessions(platform, &platform.tenants.as_system(TenantId(tenant)), &user.subject, "member.password-reset").await
+}
+
+/// Ends every session of an account: refresh tokens at Cognito, ID tokens by the member row.
+pub(super) async fn end_sessions(
+    platform: &Platform,
+    tenant: &tenants::Tenant,
+    subject: &str,
+    action: &'static str,
+) -> Result<()> {
+    // Refresh tokens first: none is left that could outlive the moment the row names.
+    platform.directory.global_sign_out(subject).await?;
+    tenant
+        .write(async |tx| {
+            let text = "update member set not_before = now(), updated_at = now() where subject = $1 returning id";
+            let rows = tx.sql(text, [subject.into()]).await?;
+            for row in rows {
+                let id = row.try_get("", "id")?;
+                tx.audit(Audit { action, object_kind: "member", object_id: Some(id), detail: serde_json::json!({}) }).await?;
+            }
+            tx.member_changed(subject);
+            Ok::<_, crate::Error>(())
+        })
+        .await?;
+    faults::after("db.end_sessions");
+    Ok(())
+}

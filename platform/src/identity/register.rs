@@ -1,0 +1,276 @@
+//! Registering makes a tenant; confirming the address makes it active.
+
+use axum::{extract::State, http::StatusCode};
+use chrono::{TimeDelta, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tenants::{Audit, MemberId, Role, TenantId, TenantTx, http::{Json, Problem}};
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::{
+    Email,
+    accounts::{Address, claim},
+    email,
+    jobs::ExpireRegistration,
+    password, text, unhurried,
+};
+use crate::{Platform, Result, cognito::{self, UserStatus}, faults, mail::Message};
+
+/// Pending registrations live this long.
+const UNCONFIRMED_DAYS: i64 = 7;
+
+/// Who registers.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRegistration {
+    /// Becomes the login.
+    #[validate(custom(function = "email::valid"))]
+    pub email: String,
+    /// 10 to 256 characters.
+    #[validate(custom(function = "password::acceptable"))]
+    pub password: String,
+    /// The person's name.
+    #[validate(custom(function = "text::name"))]
+    pub full_name: String,
+    /// With it a business is made and the person owns it; without it, an individual's tenant.
+    #[validate(custom(function = "text::name"))]
+    pub business_name: Option<String>,
+    /// IANA time zone; UTC if not given.
+    #[validate(custom(function = "text::time_zone"))]
+    pub time_zone: Option<String>,
+}
+
+/// What registering answers, whether or not the address was known.
+#[derive(Serialize, ToSchema)]
+pub struct Registered {
+    /// The new tenant.
+    pub tenant_id: TenantId,
+    /// The new member.
+    pub member_id: MemberId,
+    /// Always `confirmation_required`: a code is on its way by mail.
+    pub status: &'static str,
+}
+
+impl Registered {
+    fn new() -> Self {
+        Self { tenant_id: TenantId::new(), member_id: MemberId::new(), status: "confirmation_required" }
+    }
+}
+
+/// Register a business or yourself.
+///
+/// The answer is the same whether or not the address has an account already; its owner is told by mail.
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", security(()), request_body = NewRegistration,
+    responses((status = 201, body = Registered)))]
+pub async fn register(
+    State(platform): State<Platform>,
+    Json(new): Json<NewRegistration>,
+) -> Result<(StatusCode, Json<Registered>)> {
+    let email = Email::parse(&new.email)?;
+    let registered = unhurried(&platform, make(&platform, &email, new)).await?;
+    Ok((StatusCode::CREATED, Json(registered)))
+}
+
+/// The account first, stamped with the tenant's id, and the tenant last: whatever a crash leaves, the next try finds
+/// the account unconfirmed and clears it away together with the pending tenant it names.
+async fn make(platform: &Platform, email: &Email, new: NewRegistration) -> Result<Registered> {
+    let registered = Registered::new();
+    let secret = SecretString::from(new.password.clone());
+    let check = password::hash(secret.clone()).await;
+    if let Address::Taken(_) = claim(platform, email).await? {
+        return already_registered(platform, email, registered).await;
+    }
+    let role = Role::Owner;
+    let made = async {
+        let subject = platform.directory.sign_up(email.as_str(), &secret).await?;
+        platform.directory.set_tenant(&subject, registered.tenant_id.0, role.as_str()).await?;
+        Ok(subject)
+    };
+    let subject = match made.await {
+        Ok(subject) => subject,
+        // A twin of this request overtook it; the later one counts.
+        Err(cognito::Error::Exists | cognito::Error::NotFound) => return Ok(registered),
+        Err(cognito::Error::InvalidPassword(detail)) => return Err(Problem::invalid("/password", detail).into()),
+        Err(cognito::Error::InvalidEmail) => {
+            return Err(Problem::invalid("/email", "is not accepted as an email address").into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let limit = match new.business_name {
+        Some(_) => platform.settings.storage_limit_business,
+        None => platform.settings.storage_limit_individual,
+    };
+    platform
+        .tenants
+        .as_system(registered.tenant_id)
+        .write(async |tx| insert(tx, &registered, email, &new, &subject, &check, limit).await)
+        .await?;
+    faults::after("db.register");
+    Ok(registered)
+}
+
+async fn insert(
+    tx: &TenantTx,
+    ids: &Registered,
+    email: &Email,
+    new: &NewRegistration,
+    subject: &str,
+    check: &str,
+    storage_limit: i64,
+) -> Result<()> {
+    let (tenant, member) = (ids.tenant_id.0, ids.member_id.0);
+    let kind = if new.business_name.is_some() { "business" } else { "individual" };
+    let name = new.business_name.as_deref().unwrap_or(&new.full_name).trim();
+    let zone = new.time_zone.as_deref().unwrap_or("UTC");
+    let values = [tenant.into(), kind.into(), name.into(), zone.into(), storage_limit.into()];
+    tx.run("insert into tenant (id, kind, name, time_zone, storage_limit_bytes) values ($1, $2, $3, $4, $5)", values).await?;
+    tx.run(
+        "insert into member (tenant_id, id, subject, full_name, role, status, time_zone) \
+         values ($1, $2, $3, $4, 'owner', 'pending', $5)",
+        [tenant.into(), member.into(), subject.into(), new.full_name.trim().into(), zone.into()],
+    )
+    .await?;
+    let contact = [tenant.into(), member.into(), email.as_str().into()];
+    tx.run("insert into member_contact (tenant_id, id, email) values ($1, $2, $3)", contact).await?;
+    let check = [tenant.into(), member.into(), check.into()];
+    tx.run("insert into registration (tenant_id, id, password_check) values ($1, $2, $3)", check).await?;
+    let expiry = Utc::now() + TimeDelta::days(UNCONFIRMED_DAYS);
+    tx.enqueue(&ExpireRegistration { subject: subject.to_owned() }, subject, Some(expiry)).await?;
+    Ok(())
+}
+
+/// The address has an account: nothing is made, its owner is told, and the answer looks the same.
+async fn already_registered(platform: &Platform, email: &Email, registered: Registered) -> Result<Registered> {
+    let message = Message::already_registered(&platform.link("login")?, &platform.link("forgot-password")?);
+    if let Err(error) = platform.mailer.send(email.as_str(), &message).await {
+        // Not the caller's concern: an error here would tell that the address is known.
+        tracing::warn!(%error, "the mail to the owner of a registered address could not be sent");
+    }
+    Ok(registered)
+}
+
+/// A code for an address.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// As registered.
+    #[validate(custom(function = "email::valid"))]
+    pub email: String,
+    /// From the mail.
+    #[validate(length(min = 1, max = 64, message = "must be the code from the mail"))]
+    pub code: String,
+}
+
+/// Confirm the address with the code from the mail.
+#[utoipa::path(post, path = "/api/v1/auth/confirm", tag = "auth", security(()), request_body = Confirmation,
+    responses((status = 204, description = "The address is confirmed: log in")))]
+pub async fn confirm(State(platform): State<Platform>, Json(body): Json<Confirmation>) -> Result<StatusCode> {
+    let email = Email::parse(&body.email)?;
+    unhurried(&platform, confirm_address(&platform, &email, &body.code)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn confirm_address(platform: &Platform, email: &Email, code: &str) -> Result<()> {
+    let Some(user) = platform.directory.find(email.as_str()).await? else { return Err(wrong_code()) };
+    let Some(tenant) = user.tenant_id.map(TenantId) else { return Err(wrong_code()) };
+    // A registration that crashed before its tenant was written can't be confirmed, only repeated.
+    let pending = platform.tenants.standing_now(tenant, &user.subject).await?.is_some_and(|standing| {
+        standing.tenant_status == tenants::TenantStatus::Pending
+    });
+    if !pending {
+        return Err(wrong_code());
+    }
+    // Confirmed there and still pending here: a crash came between. The code was right then.
+    if user.status == UserStatus::Unconfirmed {
+        match platform.directory.confirm_sign_up(email.as_str(), code).await {
+            Ok(()) | Err(cognito::Error::AlreadyConfirmed) => {}
+            Err(error) => return Err(code_error(error)),
+        }
+    }
+    activate(platform, tenant).await
+}
+
+/// Makes a pending tenant active, once Cognito has confirmed its owner's address. Repeating it changes nothing.
+pub(super) async fn activate(platform: &Platform, tenant: TenantId) -> Result<()> {
+    platform
+        .tenants
+        .as_system(tenant)
+        .write(async |tx| {
+            let text = "update tenant set status = 'active', updated_at = now() where id = $1 and status = 'pending'";
+            if tx.run(text, [tenant.0.into()]).await? == 0 {
+                return Ok::<_, crate::Error>(());
+            }
+            tx.run("update member set status = 'active', updated_at = now() where status = 'pending'", []).await?;
+            tx.run("delete from registration", []).await?;
+            let audit = Audit {
+                action: "tenant.confirmed",
+                object_kind: "tenant",
+                object_id: Some(tenant.0),
+                detail: serde_json::json!({}),
+            };
+            tx.audit(audit).await?;
+            tx.tenant_changed();
+            Ok(())
+        })
+        .await?;
+    faults::after("db.activate");
+    Ok(())
+}
+
+/// The same for a wrong code, an old one and an address that is not waiting for one.
+pub(super) fn wrong_code() -> crate::Error {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "code-invalid", "The code is not right.")
+        .detail("It may be mistyped, out of date or used. Ask for a new one.")
+        .field("/code", "must be the newest code that was mailed to this address")
+        .into()
+}
+
+/// What a refused code becomes.
+pub(super) fn code_error(error: cognito::Error) -> crate::Error {
+    use cognito::Error::{AlreadyConfirmed, CodeExpired, CodeMismatch, InvalidPassword, NotFound, TooManyAttempts};
+    match error {
+        CodeMismatch | CodeExpired | NotFound | AlreadyConfirmed => wrong_code(),
+        InvalidPassword(detail) => Problem::invalid("/new_password", detail).into(),
+        TooManyAttempts => too_many_attempts(),
+        other => other.into(),
+    }
+}
+
+/// Cognito counts wrong codes and passwords itself.
+pub(super) fn too_many_attempts() -> crate::Error {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts.")
+        .detail("Wait a while before the next one.")
+        .retry_after(900)
+        .into()
+}
+
+/// An address.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Addressed {
+    /// The account's address.
+    #[validate(custom(function = "email::valid"))]
+    pub email: String,
+}
+
+/// Have a new confirmation code mailed.
+#[utoipa::path(post, path = "/api/v1/auth/resend", tag = "auth", security(()), request_body = Addressed,
+    responses((status = 202, description = "If the address is waiting for one, a code is on its way")))]
+pub async fn resend(State(platform): State<Platform>, Json(body): Json<Addressed>) -> Result<StatusCode> {
+    let email = Email::parse(&body.email)?;
+    unhurried(&platform, async { quietly(platform.directory.resend(email.as_str()).await) }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Keeps a refusal that would tell about the address to the log; an outage is everybody's to know.
+pub(super) fn quietly(outcome: Result<(), cognito::Error>) -> Result<()> {
+    match outcome {
+        Err(error @ (cognito::Error::Unavailable | cognito::Error::Throttled)) => Err(error.into()),
+        Err(error) => {
+            tracing::info!(%error, "a mail was asked for and not sent");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,55 @@
+//! Checks of short texts that people type and other people read.
+
+use chrono_tz::Tz;
+use validator::ValidationError;
+
+/// A name: 1 to 120 characters, not blank, in one line, without control or direction-changing characters.
+pub fn name(text: &str) -> Result<(), ValidationError> {
+    let trimmed = text.trim();
+    let good = !trimmed.is_empty() && trimmed.chars().count() <= 120 && !trimmed.chars().any(unprintable);
+    complain(good, "must be 1 to 120 characters in one line, and not blank")
+}
+
+/// An IANA time zone.
+pub fn time_zone(text: &str) -> Result<(), ValidationError> {
+    complain(text.parse::<Tz>().is_ok(), "must be an IANA time zone such as Europe/Berlin")
+}
+
+/// A colour as `#1f6feb`.
+pub fn color(text: &str) -> Result<(), ValidationError> {
+    let good = text.strip_prefix('#').is_some_and(|hex| {
+        hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    });
+    complain(good, "must be a colour as six lower-case hexadecimal digits, such as #1f6feb")
+}
+
+/// Control characters, and those that turn the direction of the text around them: a name with one makes a page or a
+/// mail say something else than it does.
+pub fn unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn complain(good: bool, message: &'static str) -> Result<(), ValidationError> {
+    if good { Ok(()) } else { Err(ValidationError::new("text").with_message(message.into())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_may_be_in_any_script_but_not_blank_or_over_lines() {
+        for good in ["Ann", "Žofie Nováková", "山田太郎", "💪 Gym", "محمد"] {
+            assert!(name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "   ", "a\nb", "a\u{202e}b", &"x".repeat(121)] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn colours_and_time_zones_are_checked() {
+        assert!(color("#1f6feb").is_ok() && color("#1F6FEB").is_err() && color("red").is_err() && color("#12345").is_err());
+        assert!(time_zone("Europe/Berlin").is_ok() && time_zone("UTC").is_ok() && time_zone("Mars/Olympus").is_err());
+    }
+}

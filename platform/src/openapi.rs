@@ -1,0 +1,67 @@
+//! The OpenAPI document: what the handlers' annotations leave out because it holds for all of them.
+
+use utoipa::openapi::{
+    Content, OpenApi, Ref, RefOr, Response,
+    path::{Operation, PathItem},
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+/// Title, version, security schemes, and the refusals that follow from an operation's shape.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    document.info.title = "FFP API".into();
+    document.info.version = "1".into();
+    document.info.description = Some(
+        "Fitness businesses, their members, videos and progress. Refusals are RFC 9457 problems. Lists answer \
+         `{items, next_cursor}`. A token names its tenant: another tenant's ids answer like ids that do not exist."
+            .into(),
+    );
+    let components = document.components.get_or_insert_default();
+    for (name, description) in [
+        ("member", "An ID token of the members' user pool, from `POST /api/v1/auth/login`."),
+        ("operator", "An ID token of the operators' user pool."),
+    ] {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(description));
+        components.security_schemes.insert(name.into(), RefOr::T(SecurityScheme::Http(bearer.build())));
+    }
+    for (path, item) in &mut document.paths.paths {
+        let templated = path.contains('{');
+        for operation in operations(item) {
+            refusals(operation, templated);
+        }
+    }
+    document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+}
+
+/// The statuses any such operation can answer, whatever it does.
+fn refusals(operation: &mut Operation, templated: bool) {
+    let mut statuses = vec![("429", "Too many requests"), ("503", "A part of the service is away")];
+    if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
+        statuses.extend([("401", "No valid token"), ("403", "Not allowed")]);
+    }
+    if templated {
+        statuses.push(("404", "It does not exist, or is not yours to see"));
+    }
+    if operation.request_body.is_some() {
+        statuses.extend([
+            ("400", "Not JSON"),
+            ("413", "Body too large"),
+            ("415", "Not JSON"),
+            ("422", "A field is not valid"),
+        ]);
+    }
+    if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) {
+        statuses.push(("422", "A field is not valid"));
+    }
+    for (status, description) in statuses {
+        operation.responses.responses.entry(status.into()).or_insert_with(|| {
+            let mut response = Response::new(description);
+            let content = Content::new(Some(Ref::from_schema_name("Problem")));
+            response.content.insert("application/problem+json".into(), RefOr::T(content));
+            RefOr::T(response)
+        });
+    }
+}

@@ -1,0 +1,140 @@
+//! What the running program tells: log lines, traces, metrics.
+//!
+//! Log lines are JSON, one object each, with the fields of all surrounding spans (request id, tenant, member, route)
+//! beside their own. Traces leave by OTLP only when an endpoint is configured. Metrics are read at the internal port.
+
+mod failures;
+mod json;
+pub mod metrics;
+mod redact;
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::PathBuf,
+    sync::Mutex,
+    time::Duration,
+};
+
+use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing_subscriber::{EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use url::Url;
+
+pub use json::JsonLines;
+
+use crate::config::TelemetryConfig;
+
+/// How long traces may take to leave when the program ends.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Where log lines go.
+#[derive(Clone, Debug)]
+pub enum LogOutput {
+    /// To standard output, as containers do it.
+    Stdout,
+    /// To a file that is appended to; warnings and errors also to standard error, in a form for people.
+    File(PathBuf),
+}
+
+/// Why telemetry could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The log file can't be opened.
+    #[error("cannot write the log file {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The exporter of traces can't be made.
+    #[error("traces can't be sent to OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
+    Exporter(String),
+    /// Something else in this process writes the log already.
+    #[error("the log is written by somebody else already")]
+    Twice,
+}
+
+/// Running telemetry; give it to [`Telemetry::stop`] before the program ends, or the last traces are lost.
+#[must_use]
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+/// Starts logging, traces and metrics for the whole process; panics are logged too.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn start(config: &TelemetryConfig, output: &LogOutput) -> Result<Telemetry, TelemetryError> {
+    metrics::install();
+    let traces = config.otlp_endpoint.as_ref().map(|endpoint| exporter(endpoint, &config.environment)).transpose()?;
+    // The exporter's own HTTP client must not trace itself.
+    let spans = traces.as_ref().map(|provider| {
+        let filter = EnvFilter::new("info,hyper=off,hyper_util=off,reqwest=off,opentelemetry=off");
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("platform")).with_filter(filter)
+    });
+    let filter = EnvFilter::new(&config.filter);
+    let (lines, people): (Box<dyn Layer<Registry> + Send + Sync>, _) = match output {
+        LogOutput::Stdout => (JsonLines::new(io::stdout).boxed(), None),
+        LogOutput::File(path) => {
+            let people = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).compact();
+            (JsonLines::new(Mutex::new(open(path)?)).boxed(), Some(people.with_filter(LevelFilter::WARN)))
+        }
+    };
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(people).with(spans);
+    subscriber.try_init().map_err(|_| TelemetryError::Twice)?;
+    log_panics();
+    Ok(Telemetry { traces })
+}
+
+impl Telemetry {
+    /// Sends what traces are left, for 5 s at most.
+    pub async fn stop(self) {
+        if let Some(traces) = self.traces {
+            let stopped = tokio::task::spawn_blocking(move || traces.shutdown_with_timeout(FLUSH)).await;
+            if let Ok(Err(error)) = stopped {
+                tracing::warn!(%error, "the last traces were lost");
+            }
+        }
+    }
+}
+
+fn open(path: &PathBuf) -> Result<File, TelemetryError> {
+    let options = || {
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        OpenOptions::new().create(true).append(true).open(path)
+    };
+    options().map_err(|source| TelemetryError::File { path: path.clone(), source })
+}
+
+/// OTLP over HTTP in protobuf, in batches, from a thread of its own.
+fn exporter(endpoint: &Url, environment: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
+        .with_timeout(FLUSH)
+        .build()
+        .map_err(|error| TelemetryError::Exporter(error.to_string()))?;
+    let resource = Resource::builder()
+        .with_service_name("ffp-platform")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("deployment.environment.name", environment.to_owned()))
+        .build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// Panics become log lines with the place they came from. The hook runs inside the request's span, so the line has
+/// the request's fields.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let cause = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        tracing::error!(location, cause, "panic");
+    }));
+}

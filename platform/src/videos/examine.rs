@@ -1,0 +1,76 @@
+//! The probe, on an object in storage.
+
+use std::{io, sync::OnceLock, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::probe::{self, Ffprobe, Probe, ProbeError, RangeReader, Refusal};
+use crate::{
+    Result,
+    storage::{self, Storage},
+};
+
+/// Each probe may hold 130 MiB; so many run at a time in one process, and the others wait.
+static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// How long one waits for a place: what two probes take at most, within the time clients wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An object, as the probe reads it.
+struct Stored<'a> {
+    storage: &'a Storage,
+    key: &'a str,
+    size: u64,
+}
+
+impl RangeReader for Stored<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    // Keys are written once: the upload is gone when its object is there.
+    async fn read(&self, offset: u64, len: u64) -> io::Result<Bytes> {
+        self.storage.read(self.key, offset, len).await.map_err(|error| match error {
+            storage::Error::NotFound => io::Error::new(io::ErrorKind::NotFound, error),
+            error => io::Error::other(error),
+        })
+    }
+}
+
+/// What the object is, or why it is refused.
+///
+/// # Errors
+/// 503 when it could not be examined now; that says nothing of the object.
+pub(super) async fn examine(storage: &Storage, key: &str, size: u64, declared: &str) -> Result<Result<Probe, Refusal>> {
+    let away = |what: &'static str| crate::Error::from(tenants::Error::Unavailable(what));
+    let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, PLACES.acquire()).await else {
+        return Err(away("the examination of videos, which is busy with others"));
+    };
+    let stored = Stored { storage, key, size };
+    match probe::probe(ffprobe()?, &stored, declared).await {
+        Ok(probe) => Ok(Ok(probe)),
+        Err(ProbeError::Refused(refusal)) => Ok(Err(refusal)),
+        Err(error @ (ProbeError::Reader(_) | ProbeError::SlowReader)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a video could not be read for its examination");
+            Err(away("the file storage"))
+        }
+        Err(error @ (ProbeError::Tool(_) | ProbeError::Scratch(_))) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a video could not be examined");
+            Err(away("the examination of videos"))
+        }
+    }
+}
+
+/// The machine's `ffprobe`, looked for until it is found.
+fn ffprobe() -> Result<&'static Ffprobe> {
+    static FOUND: OnceLock<Ffprobe> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found);
+    }
+    let found = Ffprobe::find().map_err(|error| {
+        tracing::error!(%error, "a video could not be examined");
+        crate::Error::from(tenants::Error::Unavailable("the examination of videos"))
+    })?;
+    Ok(FOUND.get_or_init(|| found))
+}

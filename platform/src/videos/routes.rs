@@ -1,0 +1,298 @@
+//! `/api/v1/videos`: what members do with videos.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Deserialize;
+use tenants::{
+    Permission, Tenant,
+    http::{Caller, Idempotent, IfMatch, Json, Page, PageQuery, Params, PathId, Problem, ProblemBody, WithETag},
+};
+use utoipa::IntoParams;
+
+use super::{
+    Filter, Model, NewVideo, Scope, SentParts, Video, VideoChanges, completion, progress,
+    upload::{self, AddedVideo, Upload},
+    view::etag,
+};
+use crate::{Platform, Result};
+
+/// Which videos are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Only the platform's library or only the business's own; both if left out.
+    pub scope: Option<Scope>,
+    /// Only titles that contain this, in upper or lower case.
+    #[param(min_length = 1, max_length = 100)]
+    pub q: Option<String>,
+    /// How many.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 20)]
+    pub limit: Option<String>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// Checks each parameter.
+    pub(super) fn parse(self) -> Result<Filter> {
+        let title = self.q.map(|q| q.trim().to_owned());
+        if title.as_ref().is_some_and(|title| !(1..=100).contains(&title.chars().count())) {
+            return Err(Problem::invalid("?q", "must have 1 to 100 characters, and not only spaces").into());
+        }
+        let (limit, after) = PageQuery { limit: self.limit, cursor: self.cursor }.parse()?;
+        Ok(Filter { scope: self.scope, title, limit, after })
+    }
+}
+
+/// A video with its tag.
+pub(super) type Answer = WithETag<Json<Video>>;
+
+/// A video that no member's progress goes with, or has none yet.
+pub(super) fn present(row: Model) -> Answer {
+    WithETag(etag(&row), Json(Video::new(row, None)))
+}
+
+/// What a creation answers.
+pub(super) fn added(base: &str, row: Model, upload: Option<Upload>) -> impl IntoResponse + use<> {
+    let location = [(header::LOCATION, format!("{base}/{}", row.id))];
+    let (tag, video) = (etag(&row), Video::new(row, None));
+    (StatusCode::CREATED, location, WithETag(tag, Json(AddedVideo { video, upload })))
+}
+
+/// Lists videos, newest first: the library's and the business's own.
+///
+/// Athletes see published ones; coaches and above also what is being made.
+#[utoipa::path(
+    get,
+    path = "/api/v1/videos",
+    operation_id = "videos_list",
+    tag = "videos",
+    params(ListQuery),
+    responses((status = 200, description = "A page of videos, each with the caller's progress", body = Page<Video>)),
+    security(("member" = []))
+)]
+pub async fn list(tenant: Tenant, Params(query): Params<ListQuery>) -> Result<Json<Page<Video>>> {
+    let filter = query.parse()?;
+    let page = tenant
+        .read(async |tx| {
+            let page = super::list(tx, &filter).await?;
+            let mut watched = progress::of_all(tx, &page.items).await?;
+            Ok::<_, crate::Error>(page.map(|row| {
+                let progress = watched.remove(&row.id);
+                Video::new(row, progress)
+            }))
+        })
+        .await?;
+    Ok(Json(page))
+}
+
+/// Adds a video and says where to upload it.
+///
+/// The file goes in parts straight to storage: PUT each to its URL within the hour, then complete the upload. Ask
+/// again for fresh URLs as often as needed; an upload unfinished after 24 hours is given up.
+#[utoipa::path(
+    post,
+    path = "/api/v1/videos",
+    operation_id = "videos_create",
+    tag = "videos",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with it adds no second video")),
+    request_body = NewVideo,
+    responses(
+        (status = 201, description = "The video, and where to upload it", body = AddedVideo),
+        (status = 409, description = "`deleted`: the Idempotency-Key's video is no more", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 413, description = "`storage-quota`: it does not fit, see `used` and `limit`; or the body is too large",
+         body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("member" = []))
+)]
+pub async fn create(
+    caller: Caller,
+    tenant: Tenant,
+    State(platform): State<Platform>,
+    Idempotent { once, body }: Idempotent<NewVideo>,
+) -> Result<impl IntoResponse> {
+    caller.may(Permission::ManageVideos)?;
+    let id = tenant.write(async |tx| once.create(tx, async || super::add(tx, body).await).await).await?;
+    let (row, upload) = upload::offer(&platform, &tenant, id).await?;
+    Ok(added("/api/v1/videos", row, upload))
+}
+
+/// Shows a video.
+#[utoipa::path(
+    get,
+    path = "/api/v1/videos/{id}",
+    operation_id = "videos_show",
+    tag = "videos",
+    params(("id" = Uuid, Path, description = "The video")),
+    responses((status = 200, description = "The video, with the caller's progress", body = Video)),
+    security(("member" = []))
+)]
+pub async fn show(tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
+    let (row, progress) = tenant
+        .read(async |tx| {
+            let row = super::find(tx, id).await?;
+            let progress = progress::of(tx, &row).await?;
+            Ok::<_, crate::Error>((row, progress))
+        })
+        .await?;
+    Ok(WithETag(etag(&row), Json(Video::new(row, progress))))
+}
+
+/// Changes a video's title and description.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/videos/{id}",
+    operation_id = "videos_update",
+    tag = "videos",
+    params(
+        ("id" = Uuid, Path, description = "The video"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version to change"),
+    ),
+    request_body = VideoChanges,
+    responses(
+        (status = 200, description = "The video as it is now", body = Video),
+        (status = 412, description = "`changed`: it has another version", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+    security(("member" = []))
+)]
+pub async fn update(
+    caller: Caller,
+    tenant: Tenant,
+    PathId(id): PathId,
+    if_match: IfMatch,
+    Json(changes): Json<VideoChanges>,
+) -> Result<Answer> {
+    caller.may(Permission::ManageVideos)?;
+    let (row, progress) = tenant
+        .write(async |tx| {
+            let row = super::edit(tx, id, changes, &if_match).await?;
+            let progress = progress::of(tx, &row).await?;
+            Ok::<_, crate::Error>((row, progress))
+        })
+        .await?;
+    Ok(WithETag(etag(&row), Json(Video::new(row, progress))))
+}
+
+/// Deletes a video and everything stored of it.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/videos/{id}",
+    operation_id = "videos_remove",
+    tag = "videos",
+    params(
+        ("id" = Uuid, Path, description = "The video"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version to delete"),
+    ),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 412, description = "`changed`: it has another version", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+    security(("member" = []))
+)]
+pub async fn remove(caller: Caller, tenant: Tenant, PathId(id): PathId, if_match: IfMatch) -> Result<StatusCode> {
+    caller.may(Permission::ManageVideos)?;
+    tenant.write(async |tx| super::remove(tx, id, &if_match).await).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says which parts of an upload have arrived, with fresh URLs for the others.
+#[utoipa::path(
+    get,
+    path = "/api/v1/videos/{id}/upload",
+    operation_id = "videos_upload",
+    tag = "videos",
+    params(("id" = Uuid, Path, description = "The video")),
+    responses(
+        (status = 200, description = "What is received and what is missing", body = Upload),
+        (status = 409, description = "`upload-finished` or `upload-expired`", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+    security(("member" = []))
+)]
+pub async fn upload(
+    caller: Caller,
+    tenant: Tenant,
+    State(platform): State<Platform>,
+    PathId(id): PathId,
+) -> Result<Json<Upload>> {
+    caller.may(Permission::ManageVideos)?;
+    Ok(Json(upload::resume(&platform, &tenant, id).await?))
+}
+
+/// Completes an upload: the parts become a file, which is examined.
+///
+/// A repeated request gets the same answer. After `parts-refused` the upload stays open; every other 422 code is the
+/// reason why the file is refused for good.
+#[utoipa::path(
+    put,
+    path = "/api/v1/videos/{id}/upload",
+    operation_id = "videos_complete_upload",
+    tag = "videos",
+    params(("id" = Uuid, Path, description = "The video")),
+    request_body = SentParts,
+    responses(
+        (status = 200, description = "The video, ready", body = Video),
+        (status = 409, description = "`upload-expired`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A wrong list of parts, `parts-refused`, or why the file is refused, such as \
+         `not-a-video` or `size-mismatch`", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("member" = []))
+)]
+pub async fn complete_upload(
+    caller: Caller,
+    tenant: Tenant,
+    State(platform): State<Platform>,
+    PathId(id): PathId,
+    Json(parts): Json<SentParts>,
+) -> Result<Answer> {
+    caller.may(Permission::ManageVideos)?;
+    Ok(present(completion::complete(&platform, &tenant, id, parts).await?))
+}
+
+/// Publishes a video: athletes see it. Publishing again changes nothing.
+#[utoipa::path(
+    put,
+    path = "/api/v1/videos/{id}/publication",
+    operation_id = "videos_publish",
+    tag = "videos",
+    params(("id" = Uuid, Path, description = "The video")),
+    responses(
+        (status = 200, description = "The video, published", body = Video),
+        (status = 409, description = "`not-ready`: its upload is not finished, or was refused", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+    security(("member" = []))
+)]
+pub async fn publish(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
+    caller.may(Permission::ManageVideos)?;
+    let (row, progress) = tenant
+        .write(async |tx| {
+            let row = super::publish(tx, id).await?;
+            let progress = progress::of(tx, &row).await?;
+            Ok::<_, crate::Error>((row, progress))
+        })
+        .await?;
+    Ok(WithETag(etag(&row), Json(Video::new(row, progress))))
+}
+
+/// Takes a video's publication back: athletes no longer see it.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/videos/{id}/publication",
+    operation_id = "videos_unpublish",
+    tag = "videos",
+    params(("id" = Uuid, Path, description = "The video")),
+    responses((status = 204, description = "It is not published")),
+    security(("member" = []))
+)]
+pub async fn unpublish(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<StatusCode> {
+    caller.may(Permission::ManageVideos)?;
+    tenant.write(async |tx| super::unpublish(tx, id).await).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

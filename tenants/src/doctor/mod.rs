@@ -1,0 +1,126 @@
+//! The doctor: looks for defects in the database that would let one tenant reach another.
+//!
+//! The server refuses to start while there is one, and `platform doctor` prints them. Everything is read from the
+//! system catalogues, read-only, over each of the three pools, so that what is examined is what this process works
+//! with: its own connections, roles and database.
+//!
+//! A check is a query that answers the names of what is wrong. The checks stand in lists by subject:
+//! [`connection`], [`tables`], [`keys`], [`grants`], [`functions`].
+
+mod connection;
+mod functions;
+mod grants;
+mod keys;
+mod tables;
+
+use std::{collections::BTreeSet, fmt};
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::{Result, Tenants, scope::Door};
+
+/// Something in the database that breaks a rule the isolation of tenants rests on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Defect {
+    /// Which rule; stable, for programs: `policy.wall`.
+    pub code: &'static str,
+    /// What breaks it: `public.video: SELECT by ffp_app`.
+    pub object: String,
+    /// What is wrong with it and how to put it right.
+    pub remedy: &'static str,
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.code, self.object, self.remedy)
+    }
+}
+
+/// One rule.
+struct Check {
+    code: &'static str,
+    /// Continues [`COMMON`]; answers one text for each thing that breaks the rule.
+    find: &'static str,
+    /// Continues a sentence that begins with such a text.
+    remedy: &'static str,
+}
+
+/// Each pool and the role it must connect as.
+const DOORS: [(Door, &str); 3] =
+    [(Door::App, "ffp_app"), (Door::Worker, "ffp_worker"), (Door::Operator, "ffp_operator")];
+
+/// The tables outside row protection, each with its reason. Any other table that is not protected is a defect.
+const OUTSIDE: [(&str, &str); 2] = [
+    ("public._sqlx_migrations", "which migrations were applied; holds nothing of a tenant and is written by the owner only"),
+    ("graphile_worker.*", "the job queue, another crate's schema; only ffp_worker reaches it, and each job carries its tenant"),
+];
+
+/// The tables operators read across tenants.
+const REGISTRY: [&str; 2] = ["public.tenant", "public.audit"];
+
+/// What every check may use:
+/// - `service`: the roles the services connect as. A superuser is left out: it would break every rule on privileges,
+///   and `role.attributes` says so once.
+/// - `relation`: tables, views, indexes and sequences outside the system's schemas
+/// - `tenant_table`: every table that is not on the list, and the column that holds its tenant
+/// - `tenant_carrier`: the columns that hold the row's own tenant, or one that a CHECK ties to it
+///
+/// `$1` is the list of tables outside, `$2` the registry, `$3` the wall with `%I` for the column, `$4` the wider wall
+/// of shared tables.
+const COMMON: &str = r"
+with service as (
+    select oid, rolname::text as name from pg_roles
+    where rolname in ('ffp_app', 'ffp_worker', 'ffp_operator') and not rolsuper),
+relation as (
+    select c.*, c.oid::regclass::text as name, n.nspname as schema
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname <> 'information_schema' and n.nspname !~ '^pg_'),
+tenant_table as (
+    select oid, name, relrowsecurity, relforcerowsecurity,
+           case name when 'public.tenant' then 'id' else 'tenant_id' end as tenant_column
+    from relation
+    where relkind in ('r', 'p') and not (name = any ($1::text[]) or schema || '.*' = any ($1::text[]))),
+tenant_carrier as (
+    select t.oid as table_oid, a.attnum, a.attname, a.attname = t.tenant_column as own
+    from tenant_table t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+    where a.attname = t.tenant_column
+       or a.attname like '%\_tenant\_id' and exists (
+           select from pg_constraint k
+           where k.conrelid = t.oid and k.contype = 'c' and k.convalidated and pg_get_constraintdef(k.oid) =
+               format('CHECK (((%1$I = tenant_id) OR (%1$I = public.platform_tenant())))', a.attname))),
+given as (select $2::text[] as registry, $3::text as wall, $4::text as shared_wall)
+";
+
+/// Every defect of the database, as each of the three service roles sees it; an empty list is a clean bill of health.
+///
+/// # Errors
+/// A database that is away, or that a role may not even look at.
+pub async fn diagnose(tenants: &Tenants) -> Result<Vec<Defect>> {
+    let mut found = BTreeSet::new();
+    for (door, role) in DOORS {
+        let mut tx = tenants.pool(door).begin_with("begin isolation level repeatable read read only").await?;
+        connection::examine(&mut tx, role, &mut found).await?;
+        // From here on every name and expression is printed with its schema, whatever the role's own path is.
+        sqlx::query("select set_config('search_path', 'pg_catalog', true)").execute(&mut *tx).await?;
+        for checks in [connection::CHECKS, tables::CHECKS, keys::CHECKS, grants::CHECKS] {
+            for check in checks {
+                run(&mut tx, check, &mut found).await?;
+            }
+        }
+        functions::examine(&mut tx, &mut found).await?;
+        tx.rollback().await?;
+    }
+    Ok(found.into_iter().collect())
+}
+
+async fn run(connection: &mut PgConnection, check: &Check, found: &mut BTreeSet<Defect>) -> Result<()> {
+    let objects: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("{COMMON} {}", check.find)))
+        .bind(OUTSIDE.map(|(name, _reason)| name).as_slice())
+        .bind(REGISTRY.as_slice())
+        .bind(tables::WALL)
+        .bind(tables::SHARED_WALL)
+        .fetch_all(connection)
+        .await?;
+    found.extend(objects.into_iter().map(|object| Defect { code: check.code, object, remedy: check.remedy }));
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! What every face of the product shares over HTTP: who is calling, how bodies are read, how refusals look, pages,
+//! idempotency keys and entity tags.
+
+mod caller;
+mod etag;
+mod idempotency;
+mod json;
+mod page;
+mod problem;
+mod request_id;
+
+pub use caller::{Caller, Operator};
+pub use etag::{ETag, IfMatch, WithETag};
+pub use idempotency::{Idempotent, Once};
+pub use json::{Json, Params, PathId};
+pub use page::{Cursor, Page, PageQuery};
+pub use problem::{FieldError, Problem, ProblemBody};
+pub use request_id::{RequestId, current_request_id, request_id_layer};

@@ -1,0 +1,40 @@
+//! The only crate that reaches the database, and the wall between tenants.
+//!
+//! [`Tenants`] owns the connection pools and never hands them out. A query runs on a [`TenantTx`] or not at all: a
+//! transaction confined to one tenant by row-level security, opened by [`Tenant::read`] and [`Tenant::write`].
+//! Around it live what decides who may open one: token verification ([`tokens`]), the members' standing
+//! ([`Standing`]), roles and permissions ([`Permission`]), operators ([`Operator`]), and what must happen exactly
+//! if a write does: audit rows and jobs. [`http`] holds what every face shares.
+//!
+//! No feature's noun is known here: a feature declares what it needs and this crate takes any.
+
+mod audit;
+pub mod config;
+mod doctor;
+mod error;
+pub mod http;
+mod ids;
+mod jobs;
+mod operator;
+mod pools;
+mod roles;
+mod scope;
+mod standing;
+pub mod tokens;
+mod tx;
+mod worker;
+
+pub use audit::Audit;
+pub use config::DatabaseConfig;
+pub use doctor::{Defect, diagnose};
+pub use error::{Error, Result, on_constraint};
+pub use http::{Caller, Operator};
+pub use ids::{MemberId, PLATFORM_TENANT, TenantId};
+pub use jobs::{Job, JobError};
+pub use operator::OperatorScope;
+pub use pools::Tenants;
+pub use roles::{Permission, Role};
+pub use scope::{Actor, Tenant};
+pub use standing::{MemberStatus, Standing, TenantStatus};
+pub use tx::TenantTx;
+pub use worker::{Worker, WorkerOptions};

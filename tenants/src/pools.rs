@@ -1,0 +1,129 @@
+//! The pools, which never leave this crate, and the caches that go with them.
+
+use std::{sync::Arc, time::Duration};
+
+use moka::future::Cache;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    ConnectOptions, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    Actor, DatabaseConfig, Error, Result, Tenant, TenantId,
+    scope::{Door, fair_share},
+    standing::Standings,
+    tokens::Verifier,
+    tx::Forget,
+};
+
+/// Everything a process needs to serve tenants. Cheap to clone.
+#[derive(Clone)]
+pub struct Tenants {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    app: PgPool,
+    worker: PgPool,
+    operator: PgPool,
+    shares: Cache<(u8, TenantId), Arc<Semaphore>>,
+    standings: Standings,
+    verifier: Verifier,
+}
+
+impl Tenants {
+    /// Makes the pools; they connect when first used, so a database that is away does not stop a start.
+    ///
+    /// # Errors
+    /// A URL that PostgreSQL's client can't read.
+    pub fn new(config: &DatabaseConfig, verifier: Verifier) -> Result<Self> {
+        Ok(Self {
+            inner: Arc::new(Inner {
+                app: pool(&config.app_url, config.app_connections, "app")?,
+                worker: pool(&config.worker_url, config.worker_connections, "worker")?,
+                operator: pool(&config.operator_url, config.operator_connections, "operator")?,
+                // A share that nobody holds costs nothing; a forgotten one is made anew.
+                shares: Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(600)).build(),
+                standings: Standings::new(),
+                verifier,
+            }),
+        })
+    }
+
+    /// Opens a tenant for the platform itself: a registration, a door where a secret is presented before anybody is
+    /// known. A handler that has a caller takes the [`Tenant`] extractor instead.
+    pub fn as_system(&self, id: TenantId) -> Tenant {
+        self.open(id, Actor::SYSTEM, Door::App)
+    }
+
+    pub(crate) fn open(&self, id: TenantId, actor: Actor, door: Door) -> Tenant {
+        Tenant { tenants: self.clone(), id, actor, door }
+    }
+
+    pub(crate) fn pool(&self, door: Door) -> &PgPool {
+        match door {
+            Door::App => &self.inner.app,
+            Door::Worker => &self.inner.worker,
+            Door::Operator => &self.inner.operator,
+        }
+    }
+
+    pub(crate) async fn share(&self, door: Door, tenant: TenantId) -> Arc<Semaphore> {
+        let connections = self.pool(door).options().get_max_connections();
+        self.inner.shares.get_with((door as u8, tenant), async { fair_share(connections) }).await
+    }
+
+    pub(crate) fn standings(&self) -> &Standings {
+        &self.inner.standings
+    }
+
+    /// Checks tokens.
+    pub fn verifier(&self) -> &Verifier {
+        &self.inner.verifier
+    }
+
+    pub(crate) async fn forget(&self, what: Vec<Forget>) {
+        for forget in what {
+            self.inner.standings.forget(forget).await;
+        }
+    }
+
+    /// Whether the database answers and its schema is the one this binary knows.
+    ///
+    /// # Errors
+    /// A sentence for the operator: what is away or behind.
+    pub async fn ready(&self) -> Result<(), String> {
+        let applied: Option<i64> = tokio::time::timeout(
+            Duration::from_secs(2),
+            sqlx::query_scalar("select max(version) from _sqlx_migrations where success").fetch_one(&self.inner.app),
+        )
+        .await
+        .map_err(|_| "the database did not answer within 2 s".to_owned())?
+        .map_err(|_| "the database is away".to_owned())?;
+        match applied {
+            Some(version) if version >= migrations::latest_version() => Ok(()),
+            Some(version) => Err(format!("the schema is at {version}, this binary needs {}", migrations::latest_version())),
+            None => Err("no migration has been applied".to_owned()),
+        }
+    }
+
+    /// Closes the pools; queries in flight finish.
+    pub async fn close(&self) {
+        tokio::join!(self.inner.app.close(), self.inner.worker.close(), self.inner.operator.close());
+    }
+}
+
+fn pool(url: &SecretString, connections: u32, name: &str) -> Result<PgPool> {
+    let options: PgConnectOptions =
+        url.expose_secret().parse().map_err(|_| Error::Internal(format!("the {name} database URL is not one")))?;
+    let options = options.disable_statement_logging().application_name(&format!("ffp-{name}"));
+    Ok(PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(2))
+        // One round trip less; a stale connection shows at BEGIN, where another is taken.
+        .test_before_acquire(false)
+        .idle_timeout(Duration::from_secs(300))
+        .connect_lazy_with(options))
+}

@@ -1,0 +1,133 @@
+//! The worker: takes jobs from the queue and runs each inside its own tenant.
+//!
+//! graphile_worker is kept behind this file.
+
+use std::{future::Future, time::Duration};
+
+use graphile_worker::{
+    IntoTaskHandlerResult, LocalQueueConfig, TaskHandler, Worker as Queue, WorkerContext, WorkerOptions as QueueOptions,
+    WorkerRecoveryConfig,
+};
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+
+use crate::{Actor, Error, Job, JobError, Result, TenantId, Tenants, scope::Door};
+
+/// A job as the queue holds it: `enqueue` wrote the tenant.
+#[derive(Serialize, Deserialize)]
+struct Ordered<J> {
+    tenant_id: TenantId,
+    payload: J,
+}
+
+/// What every job is given besides its payload.
+#[derive(Clone)]
+struct Given<C> {
+    tenants: Tenants,
+    context: C,
+}
+
+impl<C> std::fmt::Debug for Given<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Given")
+    }
+}
+
+impl<J: Job> TaskHandler for Ordered<J> {
+    const IDENTIFIER: &'static str = J::KIND;
+
+    async fn run(self, ctx: WorkerContext) -> impl IntoTaskHandlerResult {
+        let Some(given) = ctx.get_ext::<Given<J::Context>>().cloned() else {
+            return Err(JobError(format!("{}: the worker was started without its context", J::KIND)));
+        };
+        let tenant = given.tenants.open(self.tenant_id, Actor::SYSTEM, Door::Worker);
+        let span = tracing::info_span!("job", kind = J::KIND, tenant = %self.tenant_id, job = ctx.job().id());
+        async {
+            let outcome = self.payload.run(tenant, given.context).await;
+            match &outcome {
+                Ok(()) => tracing::info!("job done"),
+                Err(error) => tracing::warn!(%error, attempt = ctx.job().attempts(), "job failed, to be tried again"),
+            }
+            outcome
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// Which kinds of job a worker runs.
+pub struct WorkerOptions {
+    options: QueueOptions,
+    tenants: Tenants,
+}
+
+impl WorkerOptions {
+    /// A worker on the worker's own pool that runs `concurrency` jobs at a time.
+    pub fn new(tenants: &Tenants, concurrency: usize) -> Self {
+        let options = QueueOptions::default()
+            .schema("graphile_worker")
+            .concurrency(concurrency)
+            .poll_interval(Duration::from_secs(1))
+            .pg_pool(tenants.pool(Door::Worker).clone())
+            .listen_os_shutdown_signals(false)
+            // Both are off by default: without the first, 200 jobs take 20 s; without the second, the jobs of a
+            // killed worker wait four hours.
+            .local_queue(LocalQueueConfig::default().with_size(32))
+            .worker_recovery(WorkerRecoveryConfig::default());
+        Self { options, tenants: tenants.clone() }
+    }
+
+    /// The value that jobs with this context type receive.
+    #[must_use]
+    pub fn context<C: Clone + Send + Sync + 'static>(mut self, context: C) -> Self {
+        self.options = self.options.add_extension(Given { tenants: self.tenants.clone(), context });
+        self
+    }
+
+    /// Runs jobs of this kind.
+    #[must_use]
+    pub fn job<J: Job>(mut self) -> Self {
+        self.options = self.options.define_job::<Ordered<J>>();
+        self
+    }
+
+    /// Connects to the queue.
+    ///
+    /// # Errors
+    /// The database is away, or its queue was not installed by `platform migrate`.
+    pub async fn start(self) -> Result<Worker> {
+        let queue = self.options.init().await.map_err(|error| Error::Internal(format!("job queue: {error}")))?;
+        Ok(Worker { queue })
+    }
+}
+
+/// A worker that is ready to run.
+pub struct Worker {
+    queue: Queue,
+}
+
+impl Worker {
+    /// Runs jobs until `shutdown` resolves; jobs in flight get their grace period.
+    ///
+    /// # Errors
+    /// The queue can't be read any more.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
+        let stop = async {
+            shutdown.await;
+            self.queue.request_shutdown();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            outcome = self.queue.run() => outcome.map_err(|error| Error::Internal(format!("job queue: {error}"))),
+            () = stop => Ok(()),
+        }
+    }
+
+    /// Runs the jobs that are due now, and returns.
+    ///
+    /// # Errors
+    /// The queue can't be read.
+    pub async fn run_due(&self) -> Result<()> {
+        self.queue.run_once().await.map_err(|error| Error::Internal(format!("job queue: {error}")))
+    }
+}

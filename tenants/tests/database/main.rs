@@ -1,0 +1,14 @@
+//! What only a real PostgreSQL can show: that no tenant reaches another, whoever asks and however it goes wrong.
+//!
+//! Every test has a database of its own, made by the migrations, with two businesses in it, and works as the roles
+//! that the services connect as.
+#![allow(clippy::unwrap_used)]
+
+mod catalogue;
+mod doctor;
+mod idempotency;
+mod jobs;
+mod outage;
+mod policies;
+mod support;
+mod transactions;

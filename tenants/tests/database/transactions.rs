@@ -1,0 +1,312 @@
+//! `TenantTx` and its scopes: what they refuse, and how a transaction ends whatever happens in it.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set, Value, entity::prelude::*};
+use tenants::{Error, Role, Tenant, TenantTx};
+
+use crate::support::{ACME, Business, GLOBEX, TestDb};
+
+mod registration {
+    //! A feature's entity, as features write them.
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "registration")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) password_check: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A write that shows: the tenant's name.
+async fn rename(tx: &TenantTx, name: &str) -> Result<u64, DbErr> {
+    tx.run("update tenant set name = $1", [name.into()]).await
+}
+
+async fn names(db: &mut TestDb) -> Vec<String> {
+    sqlx::query_scalar("select name from tenant where kind = 'business' order by id").fetch_all(&mut db.admin).await.unwrap()
+}
+
+async fn number(tenant: &Tenant, sql: &'static str) -> i64 {
+    tenant.read(async |tx| Ok::<_, Error>(tx.sql(sql, []).await?[0].try_get_by_index::<i64>(0)?)).await.unwrap()
+}
+
+fn is_sqlstate(error: &Error, code: &str) -> bool {
+    matches!(error, Error::Database(DbErr::Query(sea_orm::RuntimeErr::SqlxError(cause)))
+        if cause.as_database_error().and_then(|error| error.code()).as_deref() == Some(code))
+}
+
+#[tokio::test]
+async fn statements_that_could_leave_the_tenant_are_refused() {
+    let db = TestDb::new().await;
+    let owner = db.member(ACME, Role::Owner).await;
+    for text in [
+        "set app.tenant_id = '00000000-0000-7000-9000-0000000b0000'",
+        "set local app.tenant_id = '00000000-0000-7000-9000-0000000b0000'",
+        "reset app.tenant_id",
+        "select set_config('app.tenant_id', '00000000-0000-7000-9000-0000000b0000', true)",
+        "commit",
+        "rollback",
+        "begin",
+        "set role ffp_owner",
+        "do $$ begin end $$",
+    ] {
+        let refused = owner.write(async |tx| tx.run(text, []).await.map_err(Error::from)).await.unwrap_err();
+        assert!(refused.to_string().contains("TenantTx refused a statement"), "{text}: {refused}");
+    }
+    let unprepared =
+        owner.write(async |tx| tx.execute_unprepared("select 1").await.map(|_| ()).map_err(Error::from)).await.unwrap_err();
+    assert!(unprepared.to_string().contains("TenantTx refused a statement"), "{unprepared}");
+}
+
+#[tokio::test]
+async fn one_text_holds_one_statement() {
+    let mut db = TestDb::new().await;
+    let owner = db.member(ACME, Role::Owner).await;
+    let two = "update tenant set name = 'Hijacked'; commit";
+
+    let refused = owner.write(async |tx| tx.run(two, []).await.map_err(Error::from)).await.unwrap_err();
+
+    assert!(is_sqlstate(&refused, "42601"), "{refused}");
+    assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
+}
+
+#[tokio::test]
+async fn a_write_is_there_once_its_scope_has_ended_well() {
+    let mut db = TestDb::new().await;
+    db.member(ACME, Role::Owner).await.write(async |tx| rename(tx, "Acme").await.map_err(Error::from)).await.unwrap();
+    assert_eq!(names(&mut db).await, ["Acme", "A gym"]);
+}
+
+#[tokio::test]
+async fn a_write_is_gone_when_its_scope_ends_with_an_error() {
+    let mut db = TestDb::new().await;
+    let outcome = db
+        .member(ACME, Role::Owner)
+        .await
+        .write(async |tx| {
+            rename(tx, "Acme").await?;
+            Err::<(), _>(Error::Internal("changed my mind".into()))
+        })
+        .await;
+    assert_eq!(outcome.unwrap_err().to_string(), "changed my mind");
+    assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
+}
+
+#[tokio::test]
+async fn a_swallowed_error_does_not_pass_for_a_commit() {
+    let mut db = TestDb::new().await;
+    let outcome = db
+        .member(ACME, Role::Owner)
+        .await
+        .write(async |tx| {
+            rename(tx, "Acme").await?;
+            // PostgreSQL gives the transaction up here; COMMIT would answer ROLLBACK and no error.
+            let _ = tx.run("update tenant set brand_color = 'no colour'", []).await;
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert!(outcome.unwrap_err().to_string().contains("nothing was written"));
+    assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
+}
+
+#[tokio::test]
+async fn a_read_scope_writes_nothing() {
+    let mut db = TestDb::new().await;
+    let owner = db.member(ACME, Role::Owner).await;
+    let refused = owner.read(async |tx| rename(tx, "Acme").await.map_err(Error::from)).await.unwrap_err();
+    assert!(is_sqlstate(&refused, "25006"), "{refused}");
+    assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
+}
+
+#[tokio::test]
+async fn a_transaction_dropped_in_the_middle_of_a_query_leaves_nothing_behind() {
+    let mut db = TestDb::with_connections(1).await;
+    let backend = "select pg_backend_pid()::bigint";
+    let acme = db.as_owner(ACME).await;
+    let globex = db.as_owner(GLOBEX).await;
+    let before = number(&acme, backend).await;
+
+    let cancelled = tokio::time::timeout(
+        Duration::from_millis(300),
+        acme.write(async |tx| {
+            rename(tx, "Acme").await?;
+            tx.run("select pg_sleep(1)", []).await?;
+            Ok::<_, Error>(())
+        }),
+    )
+    .await;
+    assert!(cancelled.is_err(), "the query was still running");
+
+    // The pool has one connection: the next tenant gets this one or nobody gets any.
+    let seen = globex
+        .read(async |tx| {
+            let text = "select current_setting('app.tenant_id'), current_setting('app.member_id'),
+                               (select count(*) from tenant), (select count(*) from member where tenant_id <> $1)";
+            let rows = tx.sql(text, [tx.tenant_id().0.into()]).await?;
+            let row = &rows[0];
+            Ok::<_, Error>((
+                row.try_get_by_index::<String>(0)?,
+                row.try_get_by_index::<String>(1)?,
+                row.try_get_by_index::<i64>(2)?,
+                row.try_get_by_index::<i64>(3)?,
+            ))
+        })
+        .await
+        .unwrap();
+    assert_eq!(seen, (GLOBEX.id.to_string(), GLOBEX.member(Role::Owner).to_string(), 1, 0));
+    assert_eq!(number(&globex, backend).await, before, "the connection came back");
+    assert_eq!(names(&mut db).await, ["A gym", "A gym"], "rolled back");
+    let idle = "select count(*) from pg_stat_activity where usename = 'ffp_app' and datname = current_database() and state <> 'idle'";
+    assert_eq!(db.count(idle).await, 0, "no transaction is left open");
+}
+
+#[tokio::test]
+async fn tenants_that_share_a_connection_see_their_own() {
+    let db = TestDb::with_connections(1).await;
+    for _ in 0..3 {
+        for business in [ACME, GLOBEX] {
+            let tenant = db.as_owner(business).await;
+            let (own, others) = tenant
+                .read(async |tx| {
+                    let text = "select count(*) filter (where tenant_id = $1), count(*) filter (where tenant_id <> $1) from member";
+                    let rows = tx.sql(text, [business.id.0.into()]).await?;
+                    Ok::<_, Error>((rows[0].try_get_by_index::<i64>(0)?, rows[0].try_get_by_index::<i64>(1)?))
+                })
+                .await
+                .unwrap();
+            assert_eq!((own, others), (5, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn entities_read_and_write_through_the_transaction() {
+    let db = TestDb::new().await;
+    let acme = db.tenants.as_system(ACME.id);
+    let id = ACME.member(Role::Coach).0;
+    acme.write(async |tx| {
+        let new = registration::ActiveModel {
+            tenant_id: Set(tx.tenant_id().0),
+            id: Set(id),
+            password_check: Set("secret".into()),
+        };
+        let made = new.insert(tx).await?;
+        assert_eq!(made.password_check, "secret");
+        Ok::<_, Error>(())
+    })
+    .await
+    .unwrap();
+
+    let found = acme
+        .read(async |tx| {
+            assert_eq!(registration::Entity::find().count(tx).await?, 2);
+            let found = registration::Entity::find().filter(registration::Column::Id.eq(id)).one(tx).await?;
+            Ok::<_, Error>(found)
+        })
+        .await
+        .unwrap();
+    assert_eq!(found.map(|row| row.tenant_id), Some(ACME.id.0));
+
+    let globex = db.tenants.as_system(GLOBEX.id);
+    globex
+        .write(async |tx| {
+            let all = registration::Entity::find().all(tx).await?;
+            assert!(all.iter().all(|row| row.tenant_id == GLOBEX.id.0) && all.len() == 1, "{all:?}");
+            let gone = registration::Entity::delete_many().filter(registration::Column::TenantId.eq(ACME.id.0)).exec(tx).await?;
+            assert_eq!(gone.rows_affected, 0);
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_entity_with_another_tenants_id_is_refused() {
+    let db = TestDb::new().await;
+    let forged = db
+        .tenants
+        .as_system(ACME.id)
+        .write(async |tx| {
+            let new = registration::ActiveModel {
+                tenant_id: Set(GLOBEX.id.0),
+                id: Set(GLOBEX.member(Role::Coach).0),
+                password_check: Set("secret".into()),
+            };
+            new.insert(tx).await.map(|_| ()).map_err(Error::from)
+        })
+        .await
+        .unwrap_err();
+    assert!(is_sqlstate(&forged, "42501"), "{forged}");
+}
+
+#[tokio::test]
+async fn a_text_that_tries_to_break_out_of_a_parameter_stays_a_text() {
+    let mut db = TestDb::new().await;
+    let name = "x'); select set_config('app.tenant_id', '', true); --";
+    db.member(ACME, Role::Owner).await.write(async |tx| rename(tx, name).await.map_err(Error::from)).await.unwrap();
+    assert_eq!(names(&mut db).await, [name, "A gym"]);
+}
+
+#[tokio::test]
+async fn one_business_at_its_share_is_told_to_wait_while_another_is_served() {
+    // Eight connections: two for each tenant.
+    let db = TestDb::with_connections(8).await;
+    let acme = db.as_owner(ACME).await;
+    let globex = db.as_owner(GLOBEX).await;
+    let (entered, release) = (tokio::sync::Semaphore::new(0), tokio::sync::Semaphore::new(0));
+    let hold = async || {
+        acme.read(async |_tx| {
+            entered.add_permits(1);
+            release.acquire().await.unwrap().forget();
+            Ok::<_, Error>(())
+        })
+        .await
+    };
+    let others = async {
+        entered.acquire_many(2).await.unwrap().forget();
+        assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
+        let busy = acme.read(async |_tx| Ok::<_, Error>(())).await.unwrap_err().into_problem();
+        assert_eq!((busy.status.as_u16(), busy.slug), (429, "busy"));
+        assert!(busy.retry_after.is_some());
+        assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
+        release.add_permits(2);
+    };
+    let (first, second, ()) = tokio::join!(hold(), hold(), others);
+    first.and(second).unwrap();
+    assert_eq!(number(&acme, "select count(*) from tenant").await, 1, "and then Acme is served again");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_let_go_is_busy_and_not_a_defect() {
+    let mut db = TestDb::new().await;
+    db.execute("begin; lock table tenant").await;
+    let outcome = db.member(ACME, Role::Owner).await.read(async |tx| tx.sql("select 1 from tenant", []).await.map_err(Error::from)).await;
+    let problem = outcome.unwrap_err().into_problem();
+    assert_eq!((problem.status.as_u16(), problem.slug), (429, "busy"));
+}
+
+#[tokio::test]
+async fn a_caller_whose_tenant_does_not_exist_has_nothing() {
+    let db = TestDb::new().await;
+    let nobody = db.tenants.as_system(tenants::TenantId::new());
+    assert_eq!(number(&nobody, "select count(*) from member").await, 0);
+    let none: [Value; 0] = [];
+    let touched = nobody.write(async |tx| tx.run("delete from registration", none).await.map_err(Error::from)).await.unwrap();
+    assert_eq!(touched, 0);
+}
+
+impl TestDb {
+    async fn as_owner(&self, business: Business) -> Tenant {
+        self.member(business, Role::Owner).await
+    }
+}
