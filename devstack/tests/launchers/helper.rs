@@ -63,21 +63,22 @@ impl Launcher {
     }
 
     fn wait_for(mut command: Command) -> Self {
-        let mut process = command.spawn().unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut launcher = Self {
+            process: command.spawn().unwrap(),
+            url: String::new(),
+        };
+        let mut output = BufReader::new(launcher.process.stdout.take().unwrap());
         let mut said = String::new();
         loop {
             let mut line = String::new();
             if output.read_line(&mut line).unwrap() == 0 {
-                let status = process.wait().unwrap();
-                panic!("the launcher failed ({status}): {said}");
+                launcher.kill();
+                panic!("the launcher failed: {said}");
             }
             if let Some((_, url)) = line.split_once("ready at ") {
+                url.trim().clone_into(&mut launcher.url);
                 std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
-                return Self {
-                    process,
-                    url: url.trim().to_owned(),
-                };
+                return launcher;
             }
             said.push_str(&line);
         }

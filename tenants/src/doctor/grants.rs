@@ -50,18 +50,17 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "grant.audit",
-        find: "select 'public.audit: ' || right_to || ' by ' || s.name from service s, unnest(array['UPDATE', 'DELETE']) right_to
-               where to_regclass('public.audit') is not null
-                 and (has_table_privilege(s.oid, to_regclass('public.audit'), right_to)
-                      or right_to = 'UPDATE' and has_any_column_privilege(s.oid, to_regclass('public.audit'), 'UPDATE'))",
+        find: "select r.name || ': ' || right_to || ' by ' || s.name
+               from relation r, service s, unnest(array['UPDATE', 'DELETE']) right_to
+               where r.name = 'public.audit' and (has_table_privilege(s.oid, r.oid, right_to)
+                   or right_to = 'UPDATE' and has_any_column_privilege(s.oid, r.oid, 'UPDATE'))",
         remedy: "makes the audit log changeable, and it is append-only: run `revoke … on audit from …`",
     },
     Check {
         code: "grant.migrations",
-        find: "select 'public._sqlx_migrations: ' || right_to || ' by ' || s.name
-               from service s, unnest(array['INSERT', 'UPDATE', 'DELETE']) right_to
-               where to_regclass('public._sqlx_migrations') is not null
-                 and has_table_privilege(s.oid, to_regclass('public._sqlx_migrations'), right_to)",
+        find: "select r.name || ': ' || right_to || ' by ' || s.name
+               from relation r, service s, unnest(array['INSERT', 'UPDATE', 'DELETE']) right_to
+               where r.name = 'public._sqlx_migrations' and has_table_privilege(s.oid, r.oid, right_to)",
         remedy: "lets a service rewrite which migrations were applied: run `revoke … on _sqlx_migrations from …`",
     },
     Check {

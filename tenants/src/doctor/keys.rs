@@ -8,7 +8,7 @@ pub(super) const CHECKS: &[Check] = &[
         code: "key.not-composite",
         find: "select c.name || ': ' || k.conname
                from pg_constraint k join relation c on c.oid = k.conrelid
-               where k.contype = 'f' and k.confrelid is distinct from to_regclass('public.tenant')
+               where k.contype = 'f' and k.confrelid is distinct from (select oid from relation where name = 'public.tenant')
                  and (k.conrelid in (select oid from tenant_table) or k.confrelid in (select oid from tenant_table))
                  and not exists (
                    select from unnest(k.conkey, k.confkey) as pair(here, there)
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         code: "key.other-tenant",
         find: "select c.name || ': ' || k.conname
                from pg_constraint k join relation c on c.oid = k.conrelid
-               where k.contype = 'f' and k.confrelid = to_regclass('public.tenant') and not (
+               where k.contype = 'f' and k.confrelid = (select oid from relation where name = 'public.tenant') and not (
                    cardinality(k.conkey) = 1 and exists (
                        select from tenant_carrier a
                        where a.table_oid = k.conrelid and a.attnum = k.conkey[1] and a.attname = 'tenant_id'))",

@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         code: "table.missing",
         find: "select t from unnest(array['public.tenant', 'public.member', 'public.audit', 'public.idempotency',
                                           'public._sqlx_migrations', 'graphile_worker._private_jobs']) t
-               where to_regclass(t) is null",
+               where t not in (select name from relation)",
         remedy: "does not exist: run `platform migrate`",
     },
     Check {

@@ -20,7 +20,8 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ("create table note (tenant_id uuid not null, id uuid, primary key (tenant_id, id))", "table.unprotected", "public.note"),
     ("alter table member disable row level security", "table.unprotected", "public.member"),
     ("alter table member no force row level security", "table.not-forced", "public.member"),
-    ("alter table video_progress alter tenant_id drop not null", "table.tenant-column", "public.video_progress"),
+    ("alter table video_progress drop constraint video_progress_pkey; alter table video_progress alter tenant_id drop not null",
+     "table.tenant-column", "public.video_progress"),
     ("create table note (id uuid primary key, text text); select protect_inside('note', 'true', 'true', 'true')",
      "table.tenant-column", "public.note"),
     ("alter table audit drop constraint audit_pkey; alter table audit add primary key (id)", "table.primary-key", "public.audit"),
@@ -101,14 +102,14 @@ const PLANTED: &[(&str, &str, &str)] = &[
      "function.missing", "public.enqueue(text,jsonb,text,timestamp with time zone)"),
     ("alter table video owner to ffp_app", "role.owns", "ffp_app: public.video"),
     ("alter function protect(regclass, text, text, text) owner to ffp_worker",
-     "role.owns", "ffp_worker: function public.protect(pg_catalog.regclass,text,text,text)"),
+     "role.owns", "ffp_worker: function public.protect(regclass,text,text,text)"),
     // Settings that a role has in this database only.
     ("do $$ begin execute format('alter role ffp_app in database %I set app.tenant_id = %L', current_database(), gen_random_uuid()); end $$",
      "connection.tenant-preset", "the pool for ffp_app"),
     ("do $$ begin execute format('alter role ffp_worker in database %I set row_security = off', current_database()); end $$",
      "connection.row-security", "the pool for ffp_worker"),
-    ("do $$ begin execute format('alter role ffp_app in database %I set search_path = graphile_worker, public', current_database()); end $$",
-     "connection.search-path", "the pool for ffp_app with the search path {public}"),
+    ("do $$ begin execute format('alter role ffp_worker in database %I set search_path = graphile_worker, public', current_database()); end $$",
+     "connection.search-path", "the pool for ffp_worker with the search path {graphile_worker,public}"),
     ("create schema ffp_app; grant usage on schema ffp_app to ffp_app",
      "connection.search-path", "the pool for ffp_app with the search path {ffp_app,public}"),
     ("do $$ begin execute format('alter role ffp_app in database %I set statement_timeout = 0', current_database()); end $$",
@@ -121,9 +122,13 @@ const PLANTED: &[(&str, &str, &str)] = &[
 async fn the_doctor_names_every_kind_of_planted_defect() {
     let missed: Vec<String> = stream::iter(PLANTED)
         .map(async |(sql, code, object)| {
+            let t0 = std::time::Instant::now();
             let mut db = TestDb::new().await;
+            let t1 = t0.elapsed();
             db.execute(sql).await;
+            let t2 = t0.elapsed();
             let defects = diagnose(&db.tenants).await.unwrap();
+            eprintln!("TIME {t1:?} {t2:?} {:?}", t0.elapsed());
             let named = defects.iter().any(|defect| defect.code == *code && defect.object == *object);
             (!named).then(|| format!("\n{sql}\n should be {code}: {object}, the doctor says:{}", listed(&defects)))
         })
@@ -190,7 +195,7 @@ async fn a_pool_that_connects_as_another_role_is_named() {
 #[tokio::test]
 async fn a_defect_says_what_is_wrong_with_what_and_how_to_put_it_right() {
     let mut db = TestDb::new().await;
-    db.execute("create view roster as select * from member").await;
+    db.execute("set role ffp_owner; create view roster as select * from member").await;
 
     let defects = diagnose(&db.tenants).await.unwrap();
 

@@ -81,7 +81,7 @@ impl TestApp {
             upstream: inner_addr,
             s3: aws.s3(&aws.sdk().await),
             prefixes: vec![("videos/".into(), BUCKET.into())],
-            keys: KeyGroup::new([(basis.key.0.as_str(), basis.key.2.as_str())]).unwrap(),
+            keys: KeyGroup::from_pems([(basis.key.0.as_str(), basis.key.2.as_str())]).unwrap(),
             origin_secret: None,
         };
         tokio::spawn(Edge::serve(edge, stop.clone().cancelled_owned()));

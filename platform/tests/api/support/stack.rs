@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use devstack::{
     ministack::{MiniStack, MiniStackOptions},
+    ports::Port,
     postgres::Postgres,
     testdb::TestServer,
 };
@@ -26,6 +27,7 @@ pub const CONFIRMATION_CODE: &str = "123456";
 pub const RESET_CODE: &str = "654321";
 pub const BUCKET: &str = "ffp-test-videos";
 pub const PASSWORD: &str = "a test's password";
+const SENDER: &str = "hello@ffp.example";
 const ROLE_PASSWORD: &str = "role-password";
 
 /// The servers and what was made on them.
@@ -90,7 +92,7 @@ pub struct Basis<'a> {
 
 impl Stack {
     async fn start(runtime: tokio::runtime::Handle) -> Self {
-        let ministack = MiniStack::start(MiniStackOptions::default()).await.expect("the AWS emulator starts");
+        let ministack = MiniStack::start(MiniStackOptions { port: Port::Any, data_dir: None }).await.expect("the AWS emulator starts");
         let aws = aws(&ministack.endpoint());
         let sdk = aws.sdk().await;
         let s3 = aws.s3(&sdk);
@@ -99,6 +101,7 @@ impl Stack {
         s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(versioned).send().await.unwrap();
         let cognito = platform::cognito::client(&sdk);
         let pools = pools::ensure(&cognito, "ffp-test-members", "ffp-test-operators").await.unwrap();
+        pools::ensure_sender(&platform::mail::client(&sdk), SENDER).await.unwrap();
         let key = generate_key();
         let mut fixture = Fixture::default();
         let server = TestServer::start(async |postgres, database| {
@@ -157,7 +160,7 @@ pub fn environment(basis: &Basis<'_>, database: &str, public_url: &str) -> HashM
         ("FFP_VIDEOS_BUCKET", BUCKET.to_owned()),
         ("FFP_SIGNING_KEY_ID", basis.key.0.clone()),
         ("FFP_SIGNING_KEY_PEM", basis.key.1.clone()),
-        ("FFP_MAIL_FROM", "hello@ffp.example".to_owned()),
+        ("FFP_MAIL_FROM", SENDER.to_owned()),
         ("FFP_AUTH_FLOOR_MS", "0".to_owned()),
         ("FFP_DRAIN_DELAY_SECONDS", "0".to_owned()),
     ]
@@ -178,7 +181,7 @@ pub fn aws(endpoint: &str) -> AwsConfig {
 
 fn generate_key() -> (String, String, String) {
     let made = SigningKey::generate_rsa().unwrap();
-    (made.key_pair_id, made.private_pem.expose_secret().to_owned(), made.public_pem)
+    (made.id, made.private_pem.expose_secret().to_owned(), made.public_pem)
 }
 
 async fn prepare_database(postgres: &Postgres, database: &str) {

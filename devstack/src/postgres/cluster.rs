@@ -1,8 +1,4 @@
-//! A PostgreSQL server of our own, from the system's binaries: one that keeps its data for `platform dev`, and
-//! throwaway ones for tests.
-//!
-//! The server listens on 127.0.0.1 only, asks everybody for a password (SCRAM), and ends with this process. Its
-//! superuser `postgres` has a random password that is kept next to the data, readable by their owner only.
+//! The data directory of a server: made once, and how a server is started over it.
 
 use std::{
     ffi::OsString,
@@ -20,15 +16,12 @@ use sqlx::{
 };
 use tokio::time::sleep;
 
+use super::{NAME, Profile, SUPERUSER};
 use crate::{
     Error, Result,
     guard::{Account, Guard, Home, POLL, Program, Signal, bare_environment},
-    ports::{self, Port},
     programs,
 };
-
-const NAME: &str = "PostgreSQL";
-const SUPERUSER: &str = "postgres";
 
 /// How long the server may take until it answers; recovery after a crash is the slow case.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -61,136 +54,18 @@ const THROWAWAY_SETTINGS: [&str; 10] = [
     "dynamic_shared_memory_type=mmap",
 ];
 
-/// How much the data matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// They survive crashes and power cuts.
-    Durable,
-    /// Speed comes first: a crash of the machine may ruin them.
-    Throwaway,
-}
-
-/// What a server is started with.
-#[derive(Debug, Clone)]
-pub struct PostgresOptions {
-    /// Where the data live; made if absent.
-    pub data_dir: PathBuf,
-    /// Where to listen.
-    pub port: Port,
-    /// How much the data matter.
-    pub profile: Profile,
-}
-
-/// A running server. It stops when this is dropped, and when this process ends in whatever way.
-#[derive(Debug)]
-pub struct Postgres {
-    // The order matters: the guard lets go before the directory does.
-    guard: Guard,
-    _home: Home,
-    port: u16,
-    password: String,
-}
-
-impl Postgres {
-    /// Starts a server over the data in `data_dir`, making them the first time, and returns once it answers.
-    ///
-    /// As root the server runs as the owner of its data, else as `postgres` or `nobody`. A server that a killed run
-    /// left behind is stopped first.
-    ///
-    /// # Errors
-    /// [`Error::PortTaken`], [`Error::DirectoryInUse`], [`Error::ForeignData`], [`Error::Unreachable`], the errors of
-    /// [`programs::postgres_bin`], or [`Error::ProgramFailed`] with the end of the server's log.
-    pub async fn start(options: PostgresOptions) -> Result<Self> {
-        let home = Home::claim(&options.data_dir, NAME, Signal::Interrupt).await?;
-        Self::start_in(home, options.port, options.profile).await
-    }
-
-    /// Starts an empty server on a free port, as fast as it goes; its data go away with it. They are in memory
-    /// (`/dev/shm`) if a gibibyte is free there, else in the temporary directory.
-    ///
-    /// # Errors
-    /// As [`Postgres::start`].
-    pub async fn throwaway() -> Result<Self> {
-        Self::start_in(Home::scratch("ffp-postgres-")?, Port::Any, Profile::Throwaway).await
-    }
-
-    async fn start_in(home: Home, port: Port, profile: Profile) -> Result<Self> {
-        let cluster = Cluster::prepare(&home, profile).await?;
-        let mut attempt = 1;
-        loop {
-            let number = port.choose(NAME)?;
-            let mut guard = Guard::spawn(&cluster.server(number, profile, home.is_scratch()), &home)?;
-            match cluster.wait_until_ready(&mut guard, number).await {
-                Ok(()) => {
-                    return Ok(Self {
-                        guard,
-                        _home: home,
-                        port: number,
-                        password: cluster.password,
-                    });
-                }
-                Err(_) if !ports::is_free(number) && guard.exit_status()?.is_some() => {
-                    // Somebody else got the port in the meantime.
-                    if attempt == port.attempts() {
-                        port.choose(NAME)?;
-                        return Err(guard.failure("found no port to listen on"));
-                    }
-                    attempt += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The port on 127.0.0.1.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The URL with which the superuser connects to a database.
-    #[must_use]
-    pub fn admin_url(&self, database: &str) -> String {
-        self.url(SUPERUSER, &self.password, database)
-    }
-
-    /// The URL with which a role connects to a database.
-    #[must_use]
-    pub fn url(&self, role: &str, password: &str, database: &str) -> String {
-        let escape = |part: &str| {
-            url::form_urlencoded::byte_serialize(part.as_bytes())
-                .collect::<String>()
-                .replace('+', "%20")
-        };
-        format!(
-            "postgres://{}:{}@127.0.0.1:{}/{}",
-            escape(role),
-            escape(password),
-            self.port,
-            escape(database)
-        )
-    }
-
-    /// Stops the server and returns when it is gone, a throwaway one's data with it.
-    ///
-    /// # Errors
-    /// [`Error::ProgramFailed`] when it does not stop.
-    pub async fn stop(self) -> Result<()> {
-        self.guard.stop().await
-    }
-}
-
 /// The data directory and who may use it.
-struct Cluster {
+pub(super) struct Cluster {
     bin: PathBuf,
     data: PathBuf,
     account: Option<Account>,
-    password: String,
+    /// The superuser's.
+    pub(super) password: String,
 }
 
 impl Cluster {
     /// Finds the cluster in the directory, or makes one.
-    async fn prepare(home: &Home, profile: Profile) -> Result<Self> {
+    pub(super) async fn prepare(home: &Home, profile: Profile) -> Result<Self> {
         let data = home.dir().join("pgdata");
         let account = Account::for_unprivileged(&data)?;
         if let Some(account) = &account {
@@ -269,7 +144,7 @@ impl Cluster {
         fs::rename(&unfinished, &self.data).map_err(Error::io_at("rename", &unfinished))
     }
 
-    fn server(&self, port: u16, profile: Profile, scratch: bool) -> Program {
+    pub(super) fn server(&self, port: u16, profile: Profile, scratch: bool) -> Program {
         let extra: &[&str] = if profile == Profile::Throwaway {
             &THROWAWAY_SETTINGS
         } else {
@@ -296,7 +171,7 @@ impl Cluster {
     }
 
     /// Waits until a connection succeeds and the server behind it has our data.
-    async fn wait_until_ready(&self, guard: &mut Guard, port: u16) -> Result<()> {
+    pub(super) async fn wait_until_ready(&self, guard: &mut Guard, port: u16) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             let answer = self.data_directory_behind(port).await;

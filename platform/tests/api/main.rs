@@ -1,0 +1,8 @@
+//! The product through HTTP: behind the local edge, as the application's database role, with a second business
+//! always present.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod identity;
+mod invitations;
+mod members;
+mod support;
