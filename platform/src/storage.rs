@@ -68,8 +68,21 @@ impl Storage {
     /// # Errors
     /// [`Error`].
     pub async fn begin_upload(&self, key: &str, content_type: &str) -> Result<String, Error> {
-        let begun = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(key).send().await.map_err(classify)?;
-        if let Some(id) = begun.uploads().iter().find(|u| u.key() == Some(key)).and_then(|u| u.upload_id()) {
+        let begun = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .prefix(key)
+            .send()
+            .await
+            .map_err(classify)?;
+        faults::after("s3.list_multipart_uploads");
+        if let Some(id) = begun
+            .uploads()
+            .iter()
+            .find(|u| u.key() == Some(key))
+            .and_then(|u| u.upload_id())
+        {
             return Ok(id.to_owned());
         }
         let made = self
@@ -82,7 +95,9 @@ impl Storage {
             .await
             .map_err(classify)?;
         faults::after("s3.create_multipart_upload");
-        made.upload_id().map(str::to_owned).ok_or_else(|| Error::Unexpected("no upload id".into()))
+        made.upload_id()
+            .map(str::to_owned)
+            .ok_or_else(|| Error::Unexpected("no upload id".into()))
     }
 
     /// A URL to which exactly `size` bytes of part `number` can be PUT, and the headers to send with them.
@@ -110,7 +125,10 @@ impl Storage {
             .presigned(config)
             .await
             .map_err(|error| unexpected(&error))?;
-        let headers = request.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers = request
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         Ok((request.uri().to_owned(), headers))
     }
 
@@ -132,6 +150,7 @@ impl Storage {
                 .send()
                 .await
                 .map_err(classify)?;
+            faults::after("s3.list_parts");
             for part in page.parts() {
                 parts.push(Part {
                     number: part.part_number().unwrap_or_default(),
@@ -151,8 +170,10 @@ impl Storage {
     /// # Errors
     /// [`Error::NotFound`] when the upload is finished already or gone, [`Error::InvalidParts`].
     pub async fn complete_upload(&self, key: &str, upload_id: &str, parts: Vec<(i32, String)>) -> Result<(), Error> {
-        let parts =
-            parts.into_iter().map(|(number, etag)| CompletedPart::builder().part_number(number).e_tag(etag).build()).collect();
+        let parts = parts
+            .into_iter()
+            .map(|(number, etag)| CompletedPart::builder().part_number(number).e_tag(etag).build())
+            .collect();
         self.client
             .complete_multipart_upload()
             .bucket(&self.bucket)
@@ -171,7 +192,15 @@ impl Storage {
     /// # Errors
     /// [`Error`].
     pub async fn abort_uploads(&self, key: &str) -> Result<(), Error> {
-        let begun = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(key).send().await.map_err(classify)?;
+        let begun = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .prefix(key)
+            .send()
+            .await
+            .map_err(classify)?;
+        faults::after("s3.list_multipart_uploads");
         for upload in begun.uploads().iter().filter(|upload| upload.key() == Some(key)) {
             self.abort_upload(key, upload.upload_id().unwrap_or_default()).await?;
         }
@@ -183,7 +212,12 @@ impl Storage {
     /// # Errors
     /// [`Error`].
     pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), Error> {
-        let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
+        let abort = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload_id);
         match abort.send().await.map_err(classify) {
             Ok(_) | Err(Error::NotFound) => {
                 faults::after("s3.abort_multipart_upload");
@@ -198,9 +232,20 @@ impl Storage {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn head(&self, key: &str) -> Result<Object, Error> {
-        let head = self.client.head_object().bucket(&self.bucket).key(key).send().await.map_err(classify)?;
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(classify)?;
+        faults::after("s3.head_object");
         Ok(Object {
-            size: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+            size: head
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok())
+                .unwrap_or(0),
             etag: head.e_tag().unwrap_or_default().to_owned(),
         })
     }
@@ -220,8 +265,12 @@ impl Storage {
             .send()
             .await
             .map_err(classify)?;
+        faults::after("s3.get_object");
         let body: ByteStream = answer.body;
-        body.collect().await.map(|all| all.into_bytes()).map_err(|error| Error::Unavailable(error.to_string()))
+        body.collect()
+            .await
+            .map(|all| all.into_bytes())
+            .map_err(|error| Error::Unavailable(error.to_string()))
     }
 
     /// Deletes every version of the object, and every delete marker; none is fine.
@@ -230,12 +279,28 @@ impl Storage {
     /// [`Error`].
     pub async fn delete_all_versions(&self, key: &str) -> Result<(), Error> {
         loop {
-            let page = self.client.list_object_versions().bucket(&self.bucket).prefix(key).send().await.map_err(classify)?;
-            let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
-            let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(&self.bucket)
+                .prefix(key)
+                .send()
+                .await
+                .map_err(classify)?;
+            faults::after("s3.list_object_versions");
+            let versions = page
+                .versions()
+                .iter()
+                .map(|version| (version.key(), version.version_id()));
+            let markers = page
+                .delete_markers()
+                .iter()
+                .map(|marker| (marker.key(), marker.version_id()));
             let mut doomed = Vec::new();
             for (_, version) in versions.chain(markers).filter(|(found, _)| *found == Some(key)) {
-                let id = ObjectIdentifier::builder().key(key).set_version_id(version.map(str::to_owned));
+                let id = ObjectIdentifier::builder()
+                    .key(key)
+                    .set_version_id(version.map(str::to_owned));
                 doomed.push(id.build().map_err(|error| Error::Unexpected(error.to_string()))?);
             }
             if doomed.is_empty() {
@@ -243,17 +308,29 @@ impl Storage {
             }
             let delete = Delete::builder().set_objects(Some(doomed)).build();
             let delete = delete.map_err(|error| Error::Unexpected(error.to_string()))?;
-            let answer = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await.map_err(classify)?;
+            let answer = self
+                .client
+                .delete_objects()
+                .bucket(&self.bucket)
+                .delete(delete)
+                .send()
+                .await
+                .map_err(classify)?;
             faults::after("s3.delete_objects");
             if let Some(error) = answer.errors().first() {
-                return Err(Error::Unexpected(format!("a version was not deleted: {:?}", error.code())));
+                return Err(Error::Unexpected(format!(
+                    "a version was not deleted: {:?}",
+                    error.code()
+                )));
             }
         }
     }
 }
 
 /// What an SDK's error means here. Messages name codes, never content.
-fn classify<E: ProvideErrorMetadata + std::fmt::Debug>(error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> Error {
+fn classify<E: ProvideErrorMetadata + std::fmt::Debug>(
+    error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+) -> Error {
     let status = error.raw_response().map(|response| response.status().as_u16());
     match error.code() {
         Some("NoSuchKey" | "NoSuchUpload" | "NotFound") => Error::NotFound,
@@ -261,7 +338,9 @@ fn classify<E: ProvideErrorMetadata + std::fmt::Debug>(error: SdkError<E, aws_sd
             Error::InvalidParts(code.to_owned())
         }
         // S3 may say so with any status: it begins to answer a completion with 200 before it knows.
-        Some(code @ ("InternalError" | "ServiceUnavailable" | "SlowDown" | "RequestTimeout")) => Error::Unavailable(code.to_owned()),
+        Some(code @ ("InternalError" | "ServiceUnavailable" | "SlowDown" | "RequestTimeout")) => {
+            Error::Unavailable(code.to_owned())
+        }
         Some(code) if status.is_none_or(|status| status < 500) => Error::Unexpected(code.to_owned()),
         code => match (&error, status) {
             (_, Some(404)) => Error::NotFound,

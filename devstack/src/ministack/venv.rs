@@ -53,8 +53,14 @@ pub(super) async fn ensure(requirements: &str) -> Result<PathBuf> {
 /// scripts in its `bin` are never used.
 async fn build(python: &Path, requirements: &str, home: &Home, finished: &Path) -> Result<()> {
     let unfinished = home.dir().join(format!("venv-{}", std::process::id()));
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).map_err(Error::io_at("remove", &unfinished))?;
+    for entry in fs::read_dir(home.dir())
+        .map_err(Error::io_at("read", home.dir()))?
+        .flatten()
+    {
+        if entry.file_name().as_encoded_bytes().starts_with(b"venv-") {
+            // What a killed run began; its last subprocess may still write there, and then it stays once more.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
     let list = home.dir().join("requirements.txt");
     fs::write(&list, requirements).map_err(Error::io_at("write", &list))?;

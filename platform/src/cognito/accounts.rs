@@ -24,7 +24,9 @@ impl Directory {
             .user_pool_id(&self.pool.pool_id)
             .username(email_or_subject)
             .send();
-        match answer.await {
+        let answer = answer.await;
+        faults::after("cognito.find");
+        match answer {
             Ok(found) => user(&found).map(Some),
             Err(error) => match Error::read("AdminGetUser", &error) {
                 Error::NotFound => Ok(None),

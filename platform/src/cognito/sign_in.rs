@@ -37,6 +37,7 @@ impl Directory {
             .send()
             .await
             .map_err(|error| unknown_is_wrong(Error::read("AdminInitiateAuth", &error)))?;
+        faults::after("cognito.authenticate");
         self.outcome(
             "AdminInitiateAuth",
             email,

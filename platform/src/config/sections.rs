@@ -84,7 +84,7 @@ fn public_url(reader: &mut Reader<'_>, addr: Option<SocketAddr>) -> Option<Url> 
 }
 
 /// `FFP_DATABASE_URL` and its siblings: one for each role, with the size of its pool.
-pub fn database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
+pub(super) fn database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
     let app_url = reader.database_url("FFP_DATABASE_URL", Some("ffp_app"));
     let worker_url = reader.database_url("FFP_WORKER_DATABASE_URL", Some("ffp_worker"));
     let operator_url = reader.database_url("FFP_OPERATOR_DATABASE_URL", Some("ffp_operator"));

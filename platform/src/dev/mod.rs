@@ -23,8 +23,6 @@ mod services;
 mod settings;
 mod terminal;
 
-use std::future::pending;
-
 use devstack::{
     ministack::{MiniStack, MiniStackOptions},
     ports::Port,
@@ -98,15 +96,14 @@ impl Stack {
         let starting = services.start(settings, &provisioned, ministack, listeners);
         terminal::step("API, worker, edge", "", starting).await?;
 
-        let data = demo::Demo::new(settings, &provisioned, ministack)?;
+        let data = demo::Demo::new(settings, &provisioned, ministack).await?;
         let hint = "the first start encodes and uploads a video";
         tokio::select! {
             made = terminal::step("demo data", hint, data.ensure()) => made?,
             ended = services.ended() => ended?,
         }
         terminal::ready(settings);
-        services.ended().await?;
-        pending().await
+        services.ended().await
     }
 
     /// Stops everything, the newest first; goes on whatever fails, and tells the first failure.

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     cognito, commands,
     config::{AwsConfig, MigrateConfig, Reader},
+    mail,
     secrets::Variables,
     videos::signing::SigningKey,
 };
@@ -27,6 +28,8 @@ use crate::{
 pub(super) const VIDEOS: &str = "ffp-local-videos";
 /// The bucket behind `/progress-photos/*`.
 pub(super) const PHOTOS: &str = "ffp-local-photos";
+/// Where mail comes from.
+const MAIL_DOMAIN: &str = "ffp.example";
 /// The database's name.
 const DATABASE: &str = "ffp";
 
@@ -73,6 +76,7 @@ impl Provisioned {
         for bucket in [VIDEOS, PHOTOS] {
             ensure_bucket(&s3, bucket).await?;
         }
+        ensure_sender(&mail::client(&sdk)).await?;
         let pools = pools::ensure(&cognito::client(&sdk), "ffp-local-members", "ffp-local-operators").await?;
         let edge = ensure_secrets(&Secrets::new(&sdk), postgres, &pools).await?;
         migrate(&environment, postgres).await?;
@@ -93,6 +97,16 @@ async fn ensure_bucket(s3: &aws_sdk_s3::Client, bucket: &str) -> anyhow::Result<
     let versioning = s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioned);
     versioning.send().await.with_context(|| format!("cannot keep versions in bucket {bucket}"))?;
     Ok(())
+}
+
+/// SES sends from addresses of verified domains only; the emulator believes that the domain is ours.
+async fn ensure_sender(ses: &aws_sdk_sesv2::Client) -> anyhow::Result<()> {
+    match ses.create_email_identity().email_identity(MAIL_DOMAIN).send().await {
+        Err(error) if !error.as_service_error().is_some_and(|error| error.is_already_exists_exception()) => {
+            bail!("cannot verify the mail domain {MAIL_DOMAIN}: {}", DisplayErrorContext(&error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Passwords, keys and client secrets; those that exist are kept.
@@ -208,6 +222,6 @@ fn describe(environment: &mut Environment, settings: &Settings, ministack: &Mini
     environment.set("FFP_OPERATORS_CLIENT_ID", &pools.operators.client_id);
     environment.set("FFP_OPERATORS_JWKS_URL", keys(&pools.operators));
     environment.set("FFP_VIDEOS_BUCKET", VIDEOS);
-    environment.set("FFP_MAIL_FROM", "FFP <no-reply@ffp.example>");
+    environment.set("FFP_MAIL_FROM", format!("FFP <no-reply@{MAIL_DOMAIN}>"));
     Ok(())
 }

@@ -65,8 +65,9 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     histogram!(DURATION, &labels).record(seconds);
     let latency_ms = (seconds * 1e5).round() / 100.0;
     span.in_scope(|| match status {
-        500.. => tracing::error!(status, latency_ms, "request failed"),
+        // Asked every few seconds; not being ready is an answer, not a failure.
         _ if matches!(route.as_str(), "/livez" | "/readyz" | "/health") => tracing::debug!(status, latency_ms, "request"),
+        500.. => tracing::error!(status, latency_ms, "request failed"),
         _ => tracing::info!(status, latency_ms, "request"),
     });
     response

@@ -10,7 +10,7 @@ mod redact;
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, IsTerminal},
     path::PathBuf,
     sync::Mutex,
     time::Duration,
@@ -19,12 +19,15 @@ use std::{
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use tracing_subscriber::{EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 use url::Url;
 
 pub use json::JsonLines;
 
 use crate::config::TelemetryConfig;
+
+/// The queue repeats what the worker says about a failed job, with the job's payload.
+const QUIET: &str = "graphile_worker::runner::release=off";
 
 /// How long traces may take to leave when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -76,12 +79,13 @@ pub fn start(config: &TelemetryConfig, output: &LogOutput) -> Result<Telemetry, 
         let filter = EnvFilter::new("info,hyper=off,hyper_util=off,reqwest=off,opentelemetry=off");
         tracing_opentelemetry::layer().with_tracer(provider.tracer("platform")).with_filter(filter)
     });
-    let filter = EnvFilter::new(&config.filter);
+    let filter = EnvFilter::new(format!("{QUIET},{}", config.filter));
     let (lines, people): (Box<dyn Layer<Registry> + Send + Sync>, _) = match output {
         LogOutput::Stdout => (JsonLines::new(io::stdout).boxed(), None),
         LogOutput::File(path) => {
-            let people = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).compact();
-            (JsonLines::new(Mutex::new(open(path)?)).boxed(), Some(people.with_filter(LevelFilter::WARN)))
+            let people = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+            let people = people.with_target(false).compact();
+            (JsonLines::new(Mutex::new(open(path)?)).boxed(), Some(people.with_filter(EnvFilter::new(format!("warn,{QUIET}")))))
         }
     };
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(people).with(spans);

@@ -8,6 +8,7 @@ use tenants::PLATFORM_TENANT;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, utoipa::ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 #[serde(rename_all = "lowercase")]
+#[schema(as = VideoStatus)]
 pub enum Status {
     /// Its parts are being sent.
     #[sea_orm(string_value = "uploading")]

@@ -31,10 +31,13 @@ impl RangeReader for Stored<'_> {
 
     // Keys are written once: the upload is gone when its object is there.
     async fn read(&self, offset: u64, len: u64) -> io::Result<Bytes> {
-        self.storage.read(self.key, offset, len).await.map_err(|error| match error {
-            storage::Error::NotFound => io::Error::new(io::ErrorKind::NotFound, error),
-            error => io::Error::other(error),
-        })
+        self.storage
+            .read(self.key, offset, len)
+            .await
+            .map_err(|error| match error {
+                storage::Error::NotFound => io::Error::new(io::ErrorKind::NotFound, error),
+                error => io::Error::other(error),
+            })
     }
 }
 
@@ -52,11 +55,17 @@ pub(super) async fn examine(storage: &Storage, key: &str, size: u64, declared: &
         Ok(probe) => Ok(Ok(probe)),
         Err(ProbeError::Refused(refusal)) => Ok(Err(refusal)),
         Err(error @ (ProbeError::Reader(_) | ProbeError::SlowReader)) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a video could not be read for its examination");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a video could not be read for its examination"
+            );
             Err(away("the file storage"))
         }
         Err(error @ (ProbeError::Tool(_) | ProbeError::Scratch(_))) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a video could not be examined");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a video could not be examined"
+            );
             Err(away("the examination of videos"))
         }
     }

@@ -6,7 +6,7 @@ use tenants::{Job, JobError, Tenant, TenantTx};
 use uuid::Uuid;
 
 use super::audit;
-use crate::{Error, Platform, storage::Storage};
+use crate::{Error, Platform, faults, storage::Storage};
 
 /// Deletes an object in all its versions, and uploads to it that were never finished.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,11 +68,16 @@ impl Job for CollectUpload {
 
     async fn run(self, tenant: Tenant, platform: Platform) -> Result<(), JobError> {
         let found = tenant.write(async |tx| collect(tx, &self).await).await?;
+        faults::after("db.collect_upload");
         match found {
             Found::Collected | Found::Early => Ok(()),
             // A crash can leave an upload at S3 that no row names any more.
             Found::Nothing => delete(&platform.storage, &self.object_key).await,
-            Found::Kept => Ok(platform.storage.abort_uploads(&self.object_key).await.map_err(Error::from)?),
+            Found::Kept => Ok(platform
+                .storage
+                .abort_uploads(&self.object_key)
+                .await
+                .map_err(Error::from)?),
         }
     }
 }
@@ -91,12 +96,22 @@ async fn collect(tx: &TenantTx, job: &CollectUpload) -> Result<Found, Error> {
         return Ok(Found::Collected);
     }
     let kept = tx
-        .sql("select status, upload_expires_at from video where tenant_id = $1 and id = $2 and status <> 'rejected'", place())
+        .sql(
+            "select status, upload_expires_at from video where tenant_id = $1 and id = $2 and status <> 'rejected'",
+            place(),
+        )
         .await?;
-    let Some(row) = kept.first() else { return Ok(Found::Nothing) };
+    let Some(row) = kept.first() else {
+        return Ok(Found::Nothing);
+    };
     if row.try_get::<String>("", "status")? == "uploading" {
         // It was run early.
-        tx.enqueue(job, &job.video_id.to_string(), Some(row.try_get("", "upload_expires_at")?)).await?;
+        tx.enqueue(
+            job,
+            &job.video_id.to_string(),
+            Some(row.try_get("", "upload_expires_at")?),
+        )
+        .await?;
         return Ok(Found::Early);
     }
     Ok(Found::Kept)

@@ -1,10 +1,12 @@
 //! Lists of videos, newest first.
 
 use sea_orm::FromQueryResult;
+use serde::Deserialize;
 use tenants::{
     PLATFORM_TENANT, TenantTx,
-    http::{Cursor, Page},
+    http::{Cursor, Page, PageQuery, Problem},
 };
+use utoipa::IntoParams;
 
 use super::{Model, Scope};
 use crate::Result;
@@ -20,6 +22,46 @@ pub struct Filter {
     pub limit: u64,
     /// Behind which one.
     pub after: Cursor,
+}
+
+/// Which videos a member lists.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Only the platform's library or only the business's own; both if left out.
+    pub scope: Option<Scope>,
+    /// Only titles that contain this, in upper or lower case.
+    #[param(min_length = 1, max_length = 100)]
+    pub q: Option<String>,
+    /// How many.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 20)]
+    pub limit: Option<String>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// Checks each parameter.
+    pub(super) fn parse(self) -> Result<Filter> {
+        let title = self.q.map(|q| q.trim().to_owned());
+        if title
+            .as_ref()
+            .is_some_and(|title| !(1..=100).contains(&title.chars().count()))
+        {
+            return Err(Problem::invalid("?q", "must have 1 to 100 characters, and not only spaces").into());
+        }
+        let (limit, after) = PageQuery {
+            limit: self.limit,
+            cursor: self.cursor,
+        }
+        .parse()?;
+        Ok(Filter {
+            scope: self.scope,
+            title,
+            limit,
+            after,
+        })
+    }
 }
 
 /// Two keyset scans over the primary key, side by side: an OR of the two tenants would read and sort all of both.
@@ -57,7 +99,10 @@ pub async fn list(tx: &TenantTx, filter: &Filter) -> Result<Page<Model>> {
             ],
         )
         .await?;
-    let videos = rows.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<Vec<_>, _>>()?;
+    let videos = rows
+        .iter()
+        .map(|row| Model::from_query_result(row, ""))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Page::cut(videos, filter.limit, |video| video.id))
 }
 

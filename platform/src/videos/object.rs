@@ -129,12 +129,21 @@ impl SentParts {
         for (index, part) in self.parts.into_iter().enumerate() {
             let place = part.number.checked_sub(1).and_then(|place| usize::try_from(place).ok());
             match place.and_then(|place| tags.get_mut(place)) {
-                None => wrong(format!("/parts/{index}/number"), format!("must be from 1 to {count}: the video has {count} parts")),
+                None => wrong(
+                    format!("/parts/{index}/number"),
+                    format!("must be from 1 to {count}: the video has {count} parts"),
+                ),
                 Some(Some(_)) => wrong(format!("/parts/{index}/number"), "must be listed once".into()),
                 Some(tag) => *tag = Some(part.etag),
             }
         }
-        for missing in tags.iter().zip(1..).filter(|(tag, _)| tag.is_none()).map(|(_, number)| number).take(10) {
+        for missing in tags
+            .iter()
+            .zip(1..)
+            .filter(|(tag, _)| tag.is_none())
+            .map(|(_, number)| number)
+            .take(10)
+        {
             wrong("/parts".into(), format!("part {missing} is missing"));
         }
         match problem {
@@ -150,7 +159,9 @@ mod tests {
     use super::*;
 
     fn sizes(size: i64) -> Vec<i64> {
-        (1..=part_count(size)).map(|number| part_size(size, number).unwrap()).collect()
+        (1..=part_count(size))
+            .map(|number| part_size(size, number).unwrap())
+            .collect()
     }
 
     #[test]
@@ -173,30 +184,61 @@ mod tests {
     #[test]
     fn a_tenants_objects_and_the_librarys_lie_apart() {
         let (tenant, video) = (TenantId::new(), Uuid::now_v7());
-        assert_eq!(source_key(tenant, video, ContentType::QuickTime), format!("videos/tenants/{tenant}/{video}/source.mov"));
-        assert_eq!(source_key(PLATFORM_TENANT, video, ContentType::Mp4), format!("videos/library/{video}/source.mp4"));
+        assert_eq!(
+            source_key(tenant, video, ContentType::QuickTime),
+            format!("videos/tenants/{tenant}/{video}/source.mov")
+        );
+        assert_eq!(
+            source_key(PLATFORM_TENANT, video, ContentType::Mp4),
+            format!("videos/library/{video}/source.mp4")
+        );
     }
 
     #[test]
     fn content_types_read_back_from_their_own_names() {
-        for kind in [ContentType::Mp4, ContentType::QuickTime, ContentType::WebM, ContentType::Matroska] {
+        for kind in [
+            ContentType::Mp4,
+            ContentType::QuickTime,
+            ContentType::WebM,
+            ContentType::Matroska,
+        ] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
     }
 
     fn sent(numbers: &[i32]) -> SentParts {
-        SentParts { parts: numbers.iter().map(|number| SentPart { number: *number, etag: format!("\"{number}\"") }).collect() }
+        SentParts {
+            parts: numbers
+                .iter()
+                .map(|number| SentPart {
+                    number: *number,
+                    etag: format!("\"{number}\""),
+                })
+                .collect(),
+        }
     }
 
     fn pointers(numbers: &[i32]) -> Vec<String> {
         let refusal = sent(numbers).of_object(2 * PART_SIZE + 1).unwrap_err();
-        tenants::Error::from(refusal).into_problem().errors.into_iter().map(|error| error.pointer).collect()
+        tenants::Error::from(refusal)
+            .into_problem()
+            .errors
+            .into_iter()
+            .map(|error| error.pointer)
+            .collect()
     }
 
     #[test]
     fn a_complete_list_is_put_in_order() {
         let parts = sent(&[3, 1, 2]).of_object(2 * PART_SIZE + 1).unwrap();
-        assert_eq!(parts, [(1, "\"1\"".to_owned()), (2, "\"2\"".to_owned()), (3, "\"3\"".to_owned())]);
+        assert_eq!(
+            parts,
+            [
+                (1, "\"1\"".to_owned()),
+                (2, "\"2\"".to_owned()),
+                (3, "\"3\"".to_owned())
+            ]
+        );
     }
 
     #[test]
@@ -204,12 +246,19 @@ mod tests {
         assert_eq!(pointers(&[1, 2]), ["/parts"]);
         assert_eq!(pointers(&[1, 2, 3, 3]), ["/parts/3/number"]);
         assert_eq!(pointers(&[1, 2, 3, 4]), ["/parts/3/number"]);
-        assert_eq!(pointers(&[0, 1, i32::MIN]), ["/parts/0/number", "/parts/2/number", "/parts", "/parts"]);
+        assert_eq!(
+            pointers(&[0, 1, i32::MIN]),
+            ["/parts/0/number", "/parts/2/number", "/parts", "/parts"]
+        );
     }
 
     #[test]
     fn entity_tags_are_plain_and_short() {
-        for good in ["\"d41d8cd98f00b204e9800998ecf8427e\"", "d41d8cd98f00b204e9800998ecf8427e", "\"a-12\""] {
+        for good in [
+            "\"d41d8cd98f00b204e9800998ecf8427e\"",
+            "d41d8cd98f00b204e9800998ecf8427e",
+            "\"a-12\"",
+        ] {
             assert!(entity_tag(good).is_ok(), "{good}");
         }
         for bad in ["", "a b", "\u{1}", "é", &"a".repeat(129)] {

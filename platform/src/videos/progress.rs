@@ -19,6 +19,7 @@ use crate::{Error, Result};
 
 /// How far the caller has watched a video.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = VideoPosition)]
 pub struct Position {
     /// Seconds from the beginning.
     pub position_seconds: f64,
@@ -29,12 +30,17 @@ pub struct Position {
 }
 
 impl Position {
-    const NEVER: Self = Self { position_seconds: 0.0, completed: false, recorded_at: None };
+    const NEVER: Self = Self {
+        position_seconds: 0.0,
+        completed: false,
+        recorded_at: None,
+    };
 }
 
 /// Where the player is.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewVideoPosition)]
 pub struct NewPosition {
     /// Seconds from the beginning; what lies behind the end means the end.
     #[validate(range(min = 0.0, message = "must be 0 or more seconds"))]
@@ -128,7 +134,11 @@ async fn store(tx: &TenantTx, video: &Model, new: &NewPosition) -> Result<Positi
         )
         .await;
     // Deleted since it was found.
-    on_constraint::<_, Error>(stored, "video_progress_video_tenant_id_video_id_fkey", Problem::not_found)?;
+    on_constraint::<_, Error>(
+        stored,
+        "video_progress_video_tenant_id_video_id_fkey",
+        Problem::not_found,
+    )?;
     Ok(of(tx, video).await?.unwrap_or(Position::NEVER))
 }
 
@@ -143,7 +153,9 @@ pub(super) async fn of_all(tx: &TenantTx, videos: &[Model]) -> Result<HashMap<Uu
     let text = "select video_id, position_seconds, completed, recorded_at from video_progress \
                 where tenant_id = $1 and member_id = $2 and video_tenant_id in ($1, platform_tenant()) \
                 and video_id = any($3)";
-    let rows = tx.sql(text, [tx.tenant_id().0.into(), tx.actor().member.into(), ids.into()]).await?;
+    let rows = tx
+        .sql(text, [tx.tenant_id().0.into(), tx.actor().member.into(), ids.into()])
+        .await?;
     Ok(rows.iter().map(position).collect::<Result<_, DbErr>>()?)
 }
 

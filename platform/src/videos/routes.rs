@@ -5,61 +5,43 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use serde::Deserialize;
 use tenants::{
-    Permission, Tenant,
-    http::{Caller, Idempotent, IfMatch, Json, Page, PageQuery, Params, PathId, Problem, ProblemBody, WithETag},
+    Permission, Tenant, TenantTx,
+    http::{Caller, Idempotent, IfMatch, Json, Page, Params, PathId, ProblemBody, WithETag},
 };
-use utoipa::IntoParams;
 
 use super::{
-    Filter, Model, NewVideo, Scope, SentParts, Video, VideoChanges, completion, progress,
+    Model, NewVideo, SentParts, Video, VideoChanges, completion,
+    listing::ListQuery,
+    progress,
     upload::{self, AddedVideo, Upload},
     view::etag,
 };
 use crate::{Platform, Result};
 
-/// Which videos are listed.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// Only the platform's library or only the business's own; both if left out.
-    pub scope: Option<Scope>,
-    /// Only titles that contain this, in upper or lower case.
-    #[param(min_length = 1, max_length = 100)]
-    pub q: Option<String>,
-    /// How many.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 20)]
-    pub limit: Option<String>,
-    /// `next_cursor` of the page before.
-    pub cursor: Option<String>,
-}
-
-impl ListQuery {
-    /// Checks each parameter.
-    pub(super) fn parse(self) -> Result<Filter> {
-        let title = self.q.map(|q| q.trim().to_owned());
-        if title.as_ref().is_some_and(|title| !(1..=100).contains(&title.chars().count())) {
-            return Err(Problem::invalid("?q", "must have 1 to 100 characters, and not only spaces").into());
-        }
-        let (limit, after) = PageQuery { limit: self.limit, cursor: self.cursor }.parse()?;
-        Ok(Filter { scope: self.scope, title, limit, after })
-    }
-}
-
 /// A video with its tag.
 pub(super) type Answer = WithETag<Json<Video>>;
 
-/// A video that no member's progress goes with, or has none yet.
+/// A video for somebody who watches nothing: an operator.
 pub(super) fn present(row: Model) -> Answer {
     WithETag(etag(&row), Json(Video::new(row, None)))
+}
+
+/// A video with how far the caller has watched it.
+async fn answer(tx: &TenantTx, row: Model) -> Result<Answer> {
+    let progress = progress::of(tx, &row).await?;
+    Ok(WithETag(etag(&row), Json(Video::new(row, progress))))
 }
 
 /// What a creation answers.
 pub(super) fn added(base: &str, row: Model, upload: Option<Upload>) -> impl IntoResponse + use<> {
     let location = [(header::LOCATION, format!("{base}/{}", row.id))];
     let (tag, video) = (etag(&row), Video::new(row, None));
-    (StatusCode::CREATED, location, WithETag(tag, Json(AddedVideo { video, upload })))
+    (
+        StatusCode::CREATED,
+        location,
+        WithETag(tag, Json(AddedVideo { video, upload })),
+    )
 }
 
 /// Lists videos, newest first: the library's and the business's own.
@@ -116,7 +98,9 @@ pub async fn create(
     Idempotent { once, body }: Idempotent<NewVideo>,
 ) -> Result<impl IntoResponse> {
     caller.may(Permission::ManageVideos)?;
-    let id = tenant.write(async |tx| once.create(tx, async || super::add(tx, body).await).await).await?;
+    let id = tenant
+        .write(async |tx| once.create(tx, async || super::add(tx, body).await).await)
+        .await?;
     let (row, upload) = upload::offer(&platform, &tenant, id).await?;
     Ok(added("/api/v1/videos", row, upload))
 }
@@ -132,14 +116,9 @@ pub async fn create(
     security(("member" = []))
 )]
 pub async fn show(tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
-    let (row, progress) = tenant
-        .read(async |tx| {
-            let row = super::find(tx, id).await?;
-            let progress = progress::of(tx, &row).await?;
-            Ok::<_, crate::Error>((row, progress))
-        })
-        .await?;
-    Ok(WithETag(etag(&row), Json(Video::new(row, progress))))
+    tenant
+        .read(async |tx| answer(tx, super::find(tx, id).await?).await)
+        .await
 }
 
 /// Changes a video's title and description.
@@ -168,14 +147,9 @@ pub async fn update(
     Json(changes): Json<VideoChanges>,
 ) -> Result<Answer> {
     caller.may(Permission::ManageVideos)?;
-    let (row, progress) = tenant
-        .write(async |tx| {
-            let row = super::edit(tx, id, changes, &if_match).await?;
-            let progress = progress::of(tx, &row).await?;
-            Ok::<_, crate::Error>((row, progress))
-        })
-        .await?;
-    Ok(WithETag(etag(&row), Json(Video::new(row, progress))))
+    tenant
+        .write(async |tx| answer(tx, super::edit(tx, id, changes, &if_match).await?).await)
+        .await
 }
 
 /// Deletes a video and everything stored of it.
@@ -252,7 +226,8 @@ pub async fn complete_upload(
     Json(parts): Json<SentParts>,
 ) -> Result<Answer> {
     caller.may(Permission::ManageVideos)?;
-    Ok(present(completion::complete(&platform, &tenant, id, parts).await?))
+    let row = completion::complete(&platform, &tenant, id, parts).await?;
+    tenant.read(async |tx| answer(tx, row).await).await
 }
 
 /// Publishes a video: athletes see it. Publishing again changes nothing.
@@ -271,14 +246,9 @@ pub async fn complete_upload(
 )]
 pub async fn publish(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
     caller.may(Permission::ManageVideos)?;
-    let (row, progress) = tenant
-        .write(async |tx| {
-            let row = super::publish(tx, id).await?;
-            let progress = progress::of(tx, &row).await?;
-            Ok::<_, crate::Error>((row, progress))
-        })
-        .await?;
-    Ok(WithETag(etag(&row), Json(Video::new(row, progress))))
+    tenant
+        .write(async |tx| answer(tx, super::publish(tx, id).await?).await)
+        .await
 }
 
 /// Takes a video's publication back: athletes no longer see it.

@@ -14,6 +14,7 @@ use crate::{Platform, Result};
 
 /// Where a video can be played from.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VideoStream)]
 pub struct Stream {
     /// The signed URL. It takes Range requests.
     pub url: String,
@@ -42,7 +43,10 @@ pub struct Stream {
 pub async fn stream(tenant: Tenant, State(platform): State<Platform>, PathId(id): PathId) -> Result<Json<Stream>> {
     let video = tenant.read(async |tx| find(tx, id).await).await?;
     ready(&video)?;
-    let viewing = signing::Viewing { tenant: tenant.id().0, video: video.id };
+    let viewing = signing::Viewing {
+        tenant: tenant.id().0,
+        video: video.id,
+    };
     let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
     let signed = signing::object_url(&platform.settings.public_url, &video.object_key)
         .and_then(|url| platform.signer.object(viewing, &url, now))
@@ -56,5 +60,8 @@ pub async fn stream(tenant: Tenant, State(platform): State<Platform>, PathId(id)
 
 /// Epoch seconds as a time.
 fn moment(seconds: u64) -> DateTime<Utc> {
-    i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -11,6 +11,7 @@ use super::{entity, progress::Position};
 /// Whose video it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = VideoScope)]
 pub enum Scope {
     /// The platform's: every business reads it, none changes it.
     Library,
@@ -63,6 +64,7 @@ pub struct Video {
 
 /// Why an upload was refused.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VideoRejection)]
 pub struct Rejection {
     /// For programs, stable.
     pub code: String,
@@ -75,13 +77,18 @@ impl Video {
     pub(super) fn new(row: entity::Model, progress: Option<Position>) -> Self {
         Self {
             id: row.id,
-            scope: if row.in_library() { Scope::Library } else { Scope::Tenant },
+            scope: if row.in_library() {
+                Scope::Library
+            } else {
+                Scope::Tenant
+            },
             title: row.title,
             description: row.description,
             status: row.status,
-            rejection: row
-                .rejection_code
-                .map(|code| Rejection { code, detail: row.rejection_detail.unwrap_or_default() }),
+            rejection: row.rejection_code.map(|code| Rejection {
+                code,
+                detail: row.rejection_detail.unwrap_or_default(),
+            }),
             content_type: row.content_type,
             size_bytes: row.size_bytes,
             container: row.container,

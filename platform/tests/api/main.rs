@@ -6,3 +6,5 @@ mod identity;
 mod invitations;
 mod members;
 mod support;
+mod sweep;
+mod videos;

@@ -207,9 +207,7 @@ async fn a_row_cannot_be_moved_to_another_tenant() {
         let mut connection = db.connect(role).await;
         for table in tables(&mut db).await {
             let (name, tenant) = (&table.name, table.tenant);
-            let granted = db
-                .count(&format!("select count(*) from pg_class where has_column_privilege('{role}', '{name}', '{tenant}', 'UPDATE') and oid = 1259"))
-                .await;
+            let granted = db.count(&format!("select has_column_privilege('{role}', '{name}', '{tenant}', 'UPDATE')::int::bigint")).await;
             assert_eq!(granted, 0, "{role} was granted UPDATE of {name}.{tenant}");
             // A permissive policy as wide as they come: the restrictive one must hold by itself.
             db.execute(&format!("grant update on {name} to {role}; grant select on {name} to {role};

@@ -25,8 +25,6 @@ pub struct TestApp {
     pub platform: Platform,
     /// Where the edge listens: the public origin.
     pub base: String,
-    /// Where the platform itself listens, behind the edge.
-    pub inner: String,
     pub http: reqwest::Client,
     pub database_name: String,
     admin_url: String,
@@ -90,7 +88,6 @@ impl TestApp {
         Self {
             platform,
             base,
-            inner: format!("http://{inner_addr}"),
             http,
             database_name: name.to_owned(),
             admin_url: basis.postgres.admin_url(name),

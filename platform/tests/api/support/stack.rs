@@ -38,7 +38,6 @@ pub struct Stack {
     pub operators_pool: PoolSettings,
     pub key: (String, String, String),
     pub fixture: Fixture,
-    runtime: tokio::runtime::Handle,
 }
 
 /// The people that exist in every test, by `business.person`, and the operator's token.
@@ -63,7 +62,7 @@ static STACK: LazyLock<Stack> = LazyLock::new(|| {
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let stack = runtime.block_on(Stack::start(runtime.handle().clone()));
+        let stack = runtime.block_on(Stack::start());
         send.send(stack).unwrap();
         // Never ends: the servers die with the process.
         runtime.block_on(std::future::pending::<()>());
@@ -76,11 +75,6 @@ pub fn stack() -> &'static Stack {
     &STACK
 }
 
-/// Runs a future on the stack's own runtime: what it opens there outlives the test.
-pub async fn on_stack<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    stack().runtime.spawn(work).await.unwrap()
-}
-
 /// What is known before the template is filled.
 pub struct Basis<'a> {
     pub postgres: &'a Postgres,
@@ -91,7 +85,7 @@ pub struct Basis<'a> {
 }
 
 impl Stack {
-    async fn start(runtime: tokio::runtime::Handle) -> Self {
+    async fn start() -> Self {
         let ministack = MiniStack::start(MiniStackOptions { port: Port::Any, data_dir: None }).await.expect("the AWS emulator starts");
         let aws = aws(&ministack.endpoint());
         let sdk = aws.sdk().await;
@@ -118,7 +112,7 @@ impl Stack {
         })
         .await
         .expect("PostgreSQL starts and takes the template");
-        Self { server, ministack, members_pool: pools.members, operators_pool: pools.operators, key, fixture, runtime }
+        Self { server, ministack, members_pool: pools.members, operators_pool: pools.operators, key, fixture }
     }
 
     pub fn basis(&self) -> Basis<'_> {
