@@ -10,6 +10,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// PostgreSQL refused a statement.
+    #[error("PostgreSQL refused: {0}")]
+    Sql(#[from] sqlx::Error),
     /// A program is neither on the `PATH` nor in its usual place.
     #[error("{program} was not found: install it with `apt-get install {package}` and start again")]
     MissingProgram {

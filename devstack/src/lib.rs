@@ -11,5 +11,6 @@ pub mod ports;
 pub mod postgres;
 pub mod programs;
 pub mod testdb;
+pub mod venv;
 
 pub use error::{Error, Result};

@@ -7,8 +7,7 @@ mod prepare;
 
 pub use prepare::{RolePasswords, prepare};
 
-use sqlx::migrate::Migrator;
-use sqlx::{Executor, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool, migrate::Migrator, postgres::PgPoolOptions};
 
 /// The versioned migrations. Their checksums are kept in the database: an edited one is refused.
 static MIGRATOR: Migrator = sqlx::migrate!("./sql");
@@ -33,6 +32,28 @@ pub enum Error {
 /// The newest version this binary knows; `readyz` compares it with what the database has.
 pub fn latest_version() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// [`prepare`], over a connection of its own to `admin_url`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn prepare_at(admin_url: &str, passwords: &RolePasswords) -> Result<(), Error> {
+    let mut admin = PgConnection::connect(admin_url).await?;
+    prepare(&mut admin, passwords).await?;
+    admin.close().await?;
+    Ok(())
+}
+
+/// [`migrate`], over connections of its own to `owner_url`.
+///
+/// # Errors
+/// [`Error`].
+pub async fn migrate_at(owner_url: &str) -> Result<(), Error> {
+    let owner = PgPoolOptions::new().max_connections(2).connect(owner_url).await?;
+    let migrated = migrate(&owner).await;
+    owner.close().await;
+    migrated
 }
 
 /// Brings the schema up to date. `owner` must connect as `ffp_owner`.

@@ -3,10 +3,13 @@
 use utoipa::openapi::{
     Content, OpenApi, Ref, RefOr, Response,
     path::{Operation, PathItem},
-    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-/// Title, version, security schemes, and the refusals that follow from an operation's shape.
+/// The content type of refusals.
+const PROBLEM: &str = "application/problem+json";
+
+/// Title, version, security schemes, names that are unique, and the refusals that follow from an operation's shape.
 pub fn complete(mut document: OpenApi) -> OpenApi {
     document.info.title = "FFP API".into();
     document.info.version = "1".into();
@@ -26,6 +29,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         let templated = path.contains('{');
         for operation in operations(item) {
+            name(operation);
             refusals(operation, templated);
         }
     }
@@ -36,10 +40,20 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
 }
 
-/// The statuses any such operation can answer, whatever it does.
+/// Handlers are named within their feature, `list`; the document needs names of its own, `members_list`.
+fn name(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next();
+    if let (Some(tag), Some(id)) = (tag, operation.operation_id.as_mut())
+        && !id.starts_with(&format!("{tag}_"))
+    {
+        *id = format!("{tag}_{id}");
+    }
+}
+
+/// The statuses that any such operation can answer, whatever it does. Every refusal is a problem document.
 fn refusals(operation: &mut Operation, templated: bool) {
     let mut statuses = vec![("429", "Too many requests"), ("503", "A part of the service is away")];
-    if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
+    if needs_token(operation) {
         statuses.extend([("401", "No valid token"), ("403", "Not allowed")]);
     }
     if templated {
@@ -48,8 +62,8 @@ fn refusals(operation: &mut Operation, templated: bool) {
     if operation.request_body.is_some() {
         statuses.extend([
             ("400", "Not JSON"),
-            ("413", "Body too large"),
-            ("415", "Not JSON"),
+            ("413", "The body is too large"),
+            ("415", "The body is not sent as JSON"),
             ("422", "A field is not valid"),
         ]);
     }
@@ -57,11 +71,22 @@ fn refusals(operation: &mut Operation, templated: bool) {
         statuses.push(("422", "A field is not valid"));
     }
     for (status, description) in statuses {
-        operation.responses.responses.entry(status.into()).or_insert_with(|| {
-            let mut response = Response::new(description);
-            let content = Content::new(Some(Ref::from_schema_name("Problem")));
-            response.content.insert("application/problem+json".into(), RefOr::T(content));
-            RefOr::T(response)
-        });
+        let responses = &mut operation.responses.responses;
+        responses.entry(status.into()).or_insert_with(|| RefOr::T(Response::new(description)));
     }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.as_str() >= "400"
+        {
+            response.content.clear();
+            let content = Content::new(Some(Ref::from_schema_name("Problem")));
+            response.content.insert(PROBLEM.into(), RefOr::T(content));
+        }
+    }
+}
+
+/// Public operations carry one requirement that is empty.
+fn needs_token(operation: &Operation) -> bool {
+    let open = SecurityRequirement::default();
+    operation.security.iter().flatten().any(|requirement| *requirement != open)
 }

@@ -29,7 +29,7 @@ pub struct TenantProfile {
 
 /// Your business.
 #[utoipa::path(get, path = "/api/v1/tenant", tag = "tenant", security(("member" = [])),
-    responses((status = 200, body = TenantProfile, headers(("ETag" = String)))))]
+    responses((status = 200, description = "The caller's business", body = TenantProfile, headers(("ETag" = String)))))]
 pub async fn show(_caller: Caller, tenant: Tenant) -> Result<WithETag<Json<TenantProfile>>> {
     let profile = tenant.read(async |tx| find(tx).await).await?;
     Ok(WithETag(ETag(profile.version), Json(profile)))
@@ -41,19 +41,23 @@ pub async fn show(_caller: Caller, tenant: Tenant) -> Result<WithETag<Json<Tenan
 pub struct TenantChange {
     /// 1 to 120 characters.
     #[validate(custom(function = "text::name"))]
+    #[schema(min_length = 1, max_length = 120, pattern = r"\S")]
     pub name: Option<String>,
     /// IANA time zone.
     #[validate(custom(function = "text::time_zone"))]
+    #[schema(example = "Europe/Berlin")]
     pub time_zone: Option<String>,
     /// `#rrggbb`, lower case.
     #[validate(custom(function = "text::color"))]
+    #[schema(pattern = "^#[0-9a-f]{6}$")]
     pub brand_color: Option<String>,
 }
 
 /// Change your business; for owners.
 #[utoipa::path(patch, path = "/api/v1/tenant", tag = "tenant", security(("member" = [])), request_body = TenantChange,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read")),
-    responses((status = 200, body = TenantProfile, headers(("ETag" = String))), (status = 412, body = tenants::http::ProblemBody)))]
+    responses((status = 200, description = "The business as it is now", body = TenantProfile, headers(("ETag" = String))),
+              (status = 412, description = "`changed`: it has another version")))]
 pub async fn update(
     caller: Caller,
     tenant: Tenant,

@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The caller was refused, with the answer for them.
     #[error("{}", .0.title)]
-    Refused(Box<Problem>),
+    Refused(Problem),
     /// The database failed or refused.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -26,7 +26,7 @@ pub enum Error {
 
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
-        Self::Refused(Box::new(problem))
+        Self::Refused(problem)
     }
 }
 
@@ -44,7 +44,7 @@ impl Error {
     /// The one place where an error becomes an answer. A 500 says nothing of its cause: that goes to the log.
     pub fn into_problem(self) -> Problem {
         match self {
-            Self::Refused(problem) => *problem,
+            Self::Refused(problem) => problem,
             Self::Unavailable(what) => Problem::unavailable(what),
             Self::Database(error) => match sqlx_error(&error) {
                 Some(cause) if is_outage(cause) => Problem::unavailable("the database"),

@@ -4,7 +4,6 @@
 //! It listens on 127.0.0.1 only and ends with this process. It comes from PyPI in a private virtual environment.
 
 mod mail;
-mod venv;
 
 use std::{
     ffi::OsString,
@@ -22,6 +21,7 @@ use crate::{
     Error, Result,
     guard::{Guard, Home, POLL, Program, Signal, bare_environment},
     ports::{self, Port},
+    venv,
 };
 
 const NAME: &str = "MiniStack";

@@ -9,6 +9,7 @@ mod cluster;
 use std::path::PathBuf;
 
 use cluster::Cluster;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 #[cfg(doc)]
 use crate::{Error, programs};
@@ -129,6 +130,27 @@ impl Postgres {
             self.port,
             escape(database)
         )
+    }
+
+    /// Makes a database, unless it exists.
+    ///
+    /// # Errors
+    /// [`Error::Sql`].
+    pub async fn ensure_database(&self, name: &str) -> Result<()> {
+        let mut admin = PgConnection::connect(&self.admin_url("postgres")).await?;
+        let found: Option<i32> = sqlx::query_scalar("select 1 from pg_database where datname = $1")
+            .bind(name)
+            .fetch_optional(&mut admin)
+            .await?;
+        if found.is_none() {
+            // The server quotes the name; `create database` takes no parameters.
+            let statement: String = sqlx::query_scalar("select format('create database %I', $1::text)")
+                .bind(name)
+                .fetch_one(&mut admin)
+                .await?;
+            admin.execute(AssertSqlSafe(statement)).await?;
+        }
+        Ok(admin.close().await?)
     }
 
     /// Stops the server and returns when it is gone, a throwaway one's data with it.

@@ -168,7 +168,7 @@ pub enum AuthOutcome {
 }
 
 /// A question Cognito may ask between password and tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Challenge {
     /// The six digits of an authenticator app.

@@ -25,7 +25,11 @@ pub async fn run(config: &Config, stop: impl Future<Output = ()> + Send) -> anyh
 ///
 /// # Errors
 /// An unsafe database, or a queue that can't be read.
-pub async fn work(platform: &Platform, concurrency: usize, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+pub async fn work(
+    platform: &Platform,
+    concurrency: usize,
+    stop: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
     let mut stop = pin!(stop);
     let start = async {
         startup::check(&platform.tenants, |_| ()).await?;

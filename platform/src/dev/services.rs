@@ -69,9 +69,11 @@ impl Services {
         let (platform, workers) = (config.platform().await?, config.platform().await?);
         let stop = self.stop.clone();
         let http = config.http.clone();
-        self.tasks.spawn(async move { Ok(server::serve_on(api, platform, &http, stop.cancelled()).await?) });
+        self.tasks
+            .spawn(async move { Ok(server::serve_on(api, platform, &http, stop.cancelled()).await?) });
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { worker::work(&workers, config.worker_concurrency, stop.cancelled()).await });
+        self.tasks
+            .spawn(async move { worker::work(&workers, config.worker_concurrency, stop.cancelled()).await });
         let internal = listeners.internal.serve(self.stop.clone());
         self.tasks.spawn(async move {
             internal.await;
@@ -82,12 +84,16 @@ impl Services {
             public_url: settings.public_url.clone(),
             upstream,
             s3: provisioned.aws.s3(&provisioned.aws.sdk().await),
-            prefixes: vec![("videos/".to_owned(), VIDEOS.to_owned()), ("progress-photos/".to_owned(), PHOTOS.to_owned())],
+            prefixes: vec![
+                ("videos/".to_owned(), VIDEOS.to_owned()),
+                ("progress-photos/".to_owned(), PHOTOS.to_owned()),
+            ],
             keys: KeyGroup::from_pems([(&*provisioned.edge.key_id, &provisioned.edge.public_pem)])?,
             origin_secret: Some(provisioned.edge.origin_secret.clone()),
         };
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { Ok(Edge::serve(edge, stop.cancelled_owned()).await?) });
+        self.tasks
+            .spawn(async move { Ok(Edge::serve(edge, stop.cancelled_owned()).await?) });
         tracing::info!(%upstream, aws = ministack.endpoint(), "services started");
         Ok(())
     }

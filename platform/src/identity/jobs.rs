@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     Error, Platform,
     cognito::UserStatus,
+    faults,
     identity::accounts::delete_pending,
 };
 
@@ -78,7 +79,9 @@ impl Job for ExpireRegistration {
             // Confirmed at Cognito and never logged in: logging in makes the tenant active.
             return Ok(());
         }
-        Ok(tenant.write(delete_pending).await?)
+        tenant.write(delete_pending).await?;
+        faults::after("db.delete_pending");
+        Ok(())
     }
 }
 

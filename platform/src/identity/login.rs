@@ -24,9 +24,11 @@ use crate::{
 pub struct Credentials {
     /// The account's address.
     #[validate(custom(function = "email::valid"))]
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// Its password.
     #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
+    #[schema(min_length = 1, max_length = 256)]
     pub password: String,
 }
 
@@ -62,8 +64,9 @@ pub struct TokenSet {
 
 /// Log in.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", security(()), request_body = Credentials,
-    responses((status = 200, body = LoginAnswer), (status = 401, body = tenants::http::ProblemBody),
-              (status = 403, body = tenants::http::ProblemBody)))]
+    responses((status = 200, description = "Tokens, or a challenge to answer", body = LoginAnswer),
+              (status = 401, description = "`invalid-credentials`"),
+              (status = 403, description = "`email-not-confirmed`, `password-reset-required` or `tenant-suspended`")))]
 pub async fn login(State(platform): State<Platform>, Json(body): Json<Credentials>) -> Result<Json<LoginAnswer>> {
     let email = Email::parse(&body.email)?;
     let secret = SecretString::from(body.password);
@@ -208,19 +211,21 @@ async fn standing(platform: &Platform, token: &Verified) -> Result<Standing> {
 pub struct ChallengeAnswer {
     /// From the login.
     #[validate(length(min = 1, max = 8192, message = "must be the session that the login answered"))]
+    #[schema(min_length = 1, max_length = 8192)]
     pub session: String,
     /// Which challenge this answers.
-    #[schema(value_type = String, example = "SOFTWARE_TOKEN_MFA")]
     pub challenge: Challenge,
     /// The authenticator's code, or the new password.
     #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
+    #[schema(min_length = 1, max_length = 256)]
     pub answer: String,
 }
 
 /// Finish a login that asked for a code or a new password.
 #[utoipa::path(post, path = "/api/v1/auth/challenge", tag = "auth", security(()), request_body = ChallengeAnswer,
-    responses((status = 200, body = LoginAnswer), (status = 401, body = tenants::http::ProblemBody),
-              (status = 403, body = tenants::http::ProblemBody)))]
+    responses((status = 200, description = "Tokens, or a challenge to answer", body = LoginAnswer),
+              (status = 401, description = "`invalid-credentials`, or `code-invalid` for a challenge's code"),
+              (status = 403, description = "`email-not-confirmed`, `password-reset-required` or `tenant-suspended`")))]
 pub async fn challenge(State(platform): State<Platform>, Json(body): Json<ChallengeAnswer>) -> Result<Json<LoginAnswer>> {
     let given = SecretString::from(body.answer);
     let outcome = platform.directory.answer_challenge(&body.session, body.challenge, &given).await.map_err(login_error)?;
@@ -233,13 +238,15 @@ pub async fn challenge(State(platform): State<Platform>, Json(body): Json<Challe
 pub struct Refresh {
     /// From the login or the last refresh.
     #[validate(length(min = 1, max = 8192, message = "must be a refresh token"))]
+    #[schema(min_length = 1, max_length = 8192)]
     pub refresh_token: String,
 }
 
 /// Trade a refresh token for new tokens.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", security(()), request_body = Refresh,
-    responses((status = 200, body = TokenSet), (status = 401, body = tenants::http::ProblemBody),
-              (status = 403, body = tenants::http::ProblemBody)))]
+    responses((status = 200, description = "New tokens", body = TokenSet),
+              (status = 401, description = "`invalid-credentials`: log in again"),
+              (status = 403, description = "`password-reset-required` or `tenant-suspended`")))]
 pub async fn refresh(State(platform): State<Platform>, Json(body): Json<Refresh>) -> Result<Json<TokenSet>> {
     let known = SecretString::from(body.refresh_token);
     let tokens = platform.directory.refresh(&known).await.map_err(login_error)?;

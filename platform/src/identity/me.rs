@@ -51,7 +51,7 @@ pub struct CoachName {
 
 /// Your profile.
 #[utoipa::path(get, path = "/api/v1/me", tag = "me", security(("member" = [])),
-    responses((status = 200, body = Profile, headers(("ETag" = String)))))]
+    responses((status = 200, description = "The caller", body = Profile, headers(("ETag" = String)))))]
 pub async fn show(caller: Caller, tenant: Tenant) -> Result<WithETag<Json<Profile>>> {
     let profile = tenant.read(async |tx| find(tx, &caller).await).await?;
     Ok(WithETag(ETag(profile.version), Json(profile)))
@@ -63,9 +63,11 @@ pub async fn show(caller: Caller, tenant: Tenant) -> Result<WithETag<Json<Profil
 pub struct ProfileChange {
     /// 1 to 120 characters.
     #[validate(custom(function = "text::name"))]
+    #[schema(min_length = 1, max_length = 120, pattern = r"\S")]
     pub full_name: Option<String>,
     /// IANA time zone.
     #[validate(custom(function = "text::time_zone"))]
+    #[schema(example = "Europe/Berlin")]
     pub time_zone: Option<String>,
     /// `metric` or `imperial`.
     pub units: Option<Units>,
@@ -93,7 +95,8 @@ impl Units {
 /// Change your profile.
 #[utoipa::path(patch, path = "/api/v1/me", tag = "me", security(("member" = [])), request_body = ProfileChange,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read")),
-    responses((status = 200, body = Profile, headers(("ETag" = String))), (status = 412, body = tenants::http::ProblemBody)))]
+    responses((status = 200, description = "The profile as it is now", body = Profile, headers(("ETag" = String))),
+              (status = 412, description = "`changed`: it has another version")))]
 pub async fn update(
     caller: Caller,
     tenant: Tenant,
@@ -153,9 +156,11 @@ async fn find(tx: &TenantTx, caller: &Caller) -> Result<Profile> {
 pub struct PasswordChange {
     /// The password you log in with now.
     #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
+    #[schema(min_length = 1, max_length = 256)]
     pub current_password: String,
     /// 10 to 256 characters.
     #[validate(custom(function = "password::acceptable"))]
+    #[schema(min_length = 10, max_length = 256)]
     pub new_password: String,
 }
 

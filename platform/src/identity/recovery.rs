@@ -29,12 +29,15 @@ pub async fn forgot_password(State(platform): State<Platform>, Json(body): Json<
 pub struct Reset {
     /// The account's address.
     #[validate(custom(function = "email::valid"))]
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// From the mail; good for an hour.
     #[validate(length(min = 1, max = 64, message = "must be the code from the mail"))]
+    #[schema(min_length = 1, max_length = 64)]
     pub code: String,
     /// 10 to 256 characters.
     #[validate(custom(function = "password::acceptable"))]
+    #[schema(min_length = 10, max_length = 256)]
     pub new_password: String,
 }
 

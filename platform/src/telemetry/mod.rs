@@ -73,22 +73,36 @@ pub struct Telemetry {
 /// [`TelemetryError`].
 pub fn start(config: &TelemetryConfig, output: &LogOutput) -> Result<Telemetry, TelemetryError> {
     metrics::install();
-    let traces = config.otlp_endpoint.as_ref().map(|endpoint| exporter(endpoint, &config.environment)).transpose()?;
+    let traces = config
+        .otlp_endpoint
+        .as_ref()
+        .map(|endpoint| exporter(endpoint, &config.environment))
+        .transpose()?;
     // The exporter's own HTTP client must not trace itself.
     let spans = traces.as_ref().map(|provider| {
         let filter = EnvFilter::new("info,hyper=off,hyper_util=off,reqwest=off,opentelemetry=off");
-        tracing_opentelemetry::layer().with_tracer(provider.tracer("platform")).with_filter(filter)
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("platform"))
+            .with_filter(filter)
     });
     let filter = EnvFilter::new(format!("{QUIET},{}", config.filter));
     let (lines, people): (Box<dyn Layer<Registry> + Send + Sync>, _) = match output {
         LogOutput::Stdout => (JsonLines::new(io::stdout).boxed(), None),
         LogOutput::File(path) => {
-            let people = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+            let people = tracing_subscriber::fmt::layer()
+                .with_writer(io::stderr)
+                .with_ansi(io::stderr().is_terminal());
             let people = people.with_target(false).compact();
-            (JsonLines::new(Mutex::new(open(path)?)).boxed(), Some(people.with_filter(EnvFilter::new(format!("warn,{QUIET}")))))
+            (
+                JsonLines::new(Mutex::new(open(path)?)).boxed(),
+                Some(people.with_filter(EnvFilter::new(format!("warn,{QUIET}")))),
+            )
         }
     };
-    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(people).with(spans);
+    let subscriber = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(people)
+        .with(spans);
     subscriber.try_init().map_err(|_| TelemetryError::Twice)?;
     log_panics();
     Ok(Telemetry { traces })
@@ -111,7 +125,10 @@ fn open(path: &PathBuf) -> Result<File, TelemetryError> {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         OpenOptions::new().create(true).append(true).open(path)
     };
-    options().map_err(|source| TelemetryError::File { path: path.clone(), source })
+    options().map_err(|source| TelemetryError::File {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// OTLP over HTTP in protobuf, in batches, from a thread of its own.
@@ -128,7 +145,10 @@ fn exporter(endpoint: &Url, environment: &str) -> Result<SdkTracerProvider, Tele
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("deployment.environment.name", environment.to_owned()))
         .build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .build())
 }
 
 /// Panics become log lines with the place they came from. The hook runs inside the request's span, so the line has
@@ -138,7 +158,45 @@ fn log_panics() {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let cause = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let cause = text
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
         tracing::error!(location, cause, "panic");
     }));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+    use tokio::{net::TcpListener, sync::mpsc};
+
+    use super::*;
+
+    type Collected = mpsc::Sender<(HeaderMap, Bytes)>;
+
+    async fn collect(State(collected): State<Collected>, headers: HeaderMap, body: Bytes) {
+        collected.send((headers, body)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_traced_has_reached_the_collector_when_telemetry_has_stopped() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let (sender, mut collected) = mpsc::channel(8);
+        let app = Router::new().route("/v1/traces", post(collect)).with_state(sender);
+        tokio::spawn(async { axum::serve(listener, app).await });
+
+        let traces = exporter(&endpoint, "some-environment").unwrap();
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer("test"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info_span!("http.request", otel.name = "GET /some/{route}").in_scope(|| ());
+        });
+        Telemetry { traces: Some(traces) }.stop().await;
+
+        let (headers, body) = collected.try_recv().unwrap();
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert!(body.contains("GET /some/{route}") && body.contains("some-environment"));
+    }
 }

@@ -223,6 +223,7 @@ mod tests {
         tenants::Error::from(refusal)
             .into_problem()
             .errors
+            .clone()
             .into_iter()
             .map(|error| error.pointer)
             .collect()

@@ -62,7 +62,8 @@ fn recent(at: &DateTime<Utc>) -> std::result::Result<(), ValidationError> {
 
 /// Records how far the caller has watched a video.
 ///
-/// Answers what is stored. A post that is older than that changes nothing; the same post again changes nothing.
+/// Answers what is stored. A post that is older than that does not wind the position back, though a completion in it
+/// counts; the same post again changes nothing.
 #[utoipa::path(
     post,
     path = "/api/v1/videos/{id}/progress",
@@ -108,16 +109,18 @@ pub async fn show(tenant: Tenant, PathId(id): PathId) -> Result<Json<Position>> 
     Ok(Json(position.unwrap_or(Position::NEVER)))
 }
 
-/// Keeps the newest position. Answers what is kept.
+/// Keeps the newest position, and a completion however late it arrives. Answers what is kept.
 async fn store(tx: &TenantTx, video: &Model, new: &NewPosition) -> Result<Position> {
     let end = video.duration_seconds.unwrap_or_default();
     let text = "insert into video_progress as old (tenant_id, id, member_id, video_tenant_id, video_id, \
                                                    position_seconds, completed, recorded_at) \
                 values ($1, $2, $3, $4, $5, $6, $7, least(coalesce($8::timestamptz, now()), now())) \
                 on conflict on constraint video_progress_once do update \
-                set position_seconds = excluded.position_seconds, completed = old.completed or excluded.completed, \
-                    recorded_at = excluded.recorded_at, updated_at = now() \
-                where excluded.recorded_at >= old.recorded_at";
+                set position_seconds = case when excluded.recorded_at >= old.recorded_at \
+                                            then excluded.position_seconds else old.position_seconds end, \
+                    completed = old.completed or excluded.completed, \
+                    recorded_at = greatest(old.recorded_at, excluded.recorded_at), updated_at = now() \
+                where excluded.recorded_at >= old.recorded_at or (excluded.completed and not old.completed)";
     let stored = tx
         .run(
             text,

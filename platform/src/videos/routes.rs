@@ -17,7 +17,7 @@ use super::{
     upload::{self, AddedVideo, Upload},
     view::etag,
 };
-use crate::{Platform, Result};
+use crate::{Platform, Result, faults};
 
 /// A video with its tag.
 pub(super) type Answer = WithETag<Json<Video>>;
@@ -101,6 +101,7 @@ pub async fn create(
     let id = tenant
         .write(async |tx| once.create(tx, async || super::add(tx, body).await).await)
         .await?;
+    faults::after("db.add_video");
     let (row, upload) = upload::offer(&platform, &tenant, id).await?;
     Ok(added("/api/v1/videos", row, upload))
 }
@@ -172,6 +173,7 @@ pub async fn update(
 pub async fn remove(caller: Caller, tenant: Tenant, PathId(id): PathId, if_match: IfMatch) -> Result<StatusCode> {
     caller.may(Permission::ManageVideos)?;
     tenant.write(async |tx| super::remove(tx, id, &if_match).await).await?;
+    faults::after("db.delete_video");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -246,9 +248,11 @@ pub async fn complete_upload(
 )]
 pub async fn publish(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
     caller.may(Permission::ManageVideos)?;
-    tenant
+    let published = tenant
         .write(async |tx| answer(tx, super::publish(tx, id).await?).await)
-        .await
+        .await?;
+    faults::after("db.publish_video");
+    Ok(published)
 }
 
 /// Takes a video's publication back: athletes no longer see it.

@@ -1,7 +1,10 @@
 //! The product through HTTP: behind the local edge, as the application's database role, with a second business
 //! always present.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+// Tests look behind the walls as a superuser; the product never does.
+#![allow(clippy::disallowed_types)]
 
+mod fuzz;
 mod identity;
 mod invitations;
 mod members;

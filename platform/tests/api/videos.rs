@@ -254,6 +254,10 @@ async fn a_viewer_resumes_on_another_device_and_late_posts_do_not_wind_back() {
     post(0.5, early).await;
     post(1.5, late).await;
     assert_eq!(athlete.get(&path).await.body["position_seconds"], 1.5);
+    // A completion that arrives late counts, and its older position does not.
+    let finished = json!({"position_seconds": 0.2, "completed": true, "recorded_at": at(5)});
+    let finished = athlete.post(&path, &finished).await.assert(200);
+    assert_eq!((finished.body["position_seconds"].as_f64(), finished.body["completed"].as_bool()), (Some(1.5), Some(true)));
     // Listed with the video, for this member only.
     assert_eq!(athlete.get(VIDEOS).await.body["items"][0]["progress"]["position_seconds"], 1.5);
     assert_eq!(app.acme().athlete2().get(VIDEOS).await.body["items"][0]["progress"], Value::Null);

@@ -47,13 +47,14 @@ struct Fact {
     remedy: &'static str,
 }
 
-/// Looks at the connection itself, which must be one of `role`.
-pub(super) async fn examine(connection: &mut PgConnection, role: &str, found: &mut BTreeSet<Defect>) -> Result<()> {
+/// Looks at the connection itself, which must be one of `role`, and answers which database it is to.
+pub(super) async fn examine(connection: &mut PgConnection, role: &str, found: &mut BTreeSet<Defect>) -> Result<String> {
     let row = sqlx::query(
         "select session_user::text as session_user, current_user::text as acting_as,
                 (select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user) as above_policies,
                 current_setting('row_security') = 'on' as row_security,
                 current_schemas(false)::text as path,
+                concat(current_database(), ' since ', pg_postmaster_start_time()) as database,
                 nullif(concat(current_setting('app.tenant_id', true), current_setting('app.member_id', true),
                               current_setting('app.role', true)), '') as preset",
     )
@@ -94,16 +95,24 @@ pub(super) async fn examine(connection: &mut PgConnection, role: &str, found: &m
             remedy: "starts with app.tenant_id, app.member_id or app.role set: remove it from the role, database or URL",
         },
     ];
-    for Fact { code, object, remedy, .. } in facts.into_iter().filter(|fact| !fact.holds) {
+    for Fact {
+        code, object, remedy, ..
+    } in facts.into_iter().filter(|fact| !fact.holds)
+    {
         found.insert(Defect { code, object, remedy });
     }
-    examine_timeouts(connection, role, found).await
+    examine_timeouts(connection, role, found).await?;
+    Ok(row.try_get("database")?)
 }
 
 /// Data rule 13, milliseconds. Zero stands for none, so a limit may be lower and not zero.
 async fn examine_timeouts(connection: &mut PgConnection, role: &str, found: &mut BTreeSet<Defect>) -> Result<()> {
     let statement = if role == "ffp_worker" { 300_000 } else { 5_000 };
-    let limits = [("statement_timeout", statement), ("lock_timeout", 2_000), ("idle_in_transaction_session_timeout", 10_000)];
+    let limits = [
+        ("statement_timeout", statement),
+        ("lock_timeout", 2_000),
+        ("idle_in_transaction_session_timeout", 10_000),
+    ];
     for (setting, limit) in limits {
         let value: i32 = sqlx::query_scalar("select setting::int from pg_catalog.pg_settings where name = $1")
             .bind(setting)

@@ -9,9 +9,18 @@ use crate::Result;
 
 /// What policies ask. Whoever changes one changes every policy, so their sources are written out here.
 const ASKED_BY_POLICIES: [(&str, &str); 4] = [
-    ("public.app_member()", "select nullif(current_setting('app.member_id', true), '')::uuid"),
-    ("public.app_role()", "select coalesce(current_setting('app.role', true), '')"),
-    ("public.platform_tenant()", "select '00000000-0000-7000-8000-000000000001'::uuid"),
+    (
+        "public.app_member()",
+        "select nullif(current_setting('app.member_id', true), '')::uuid",
+    ),
+    (
+        "public.app_role()",
+        "select coalesce(current_setting('app.role', true), '')",
+    ),
+    (
+        "public.platform_tenant()",
+        "select '00000000-0000-7000-8000-000000000001'::uuid",
+    ),
     (
         "public.role_rank(text)",
         "select case role when 'system' then 9 when 'operator' then 8 when 'owner' then 4 when 'admin' then 3 \
@@ -47,17 +56,27 @@ pub(super) async fn examine(connection: &mut PgConnection, found: &mut BTreeSet<
     for row in rows {
         let name: String = row.try_get("name")?;
         let mut report = |code, remedy| {
-            found.insert(Defect { code, object: name.clone(), remedy });
+            found.insert(Defect {
+                code,
+                object: name.clone(),
+                remedy,
+            });
         };
         let expected = ASKED_BY_POLICIES.iter().find(|(asked, _)| *asked == name);
         if let Some((_, source)) = expected
             && (row.try_get::<String, _>("source")? != *source || !row.try_get::<bool, _>("plain")?)
         {
-            report("function.changed", "is asked by policies and has another source than it should: restore it in a migration");
+            report(
+                "function.changed",
+                "is asked by policies and has another source than it should: restore it in a migration",
+            );
         }
         if row.try_get("definer")? {
             match REVIEWED.iter().find(|(reviewed, _)| *reviewed == name) {
-                None => report("function.definer", "runs with its owner's rights and nobody reviewed it: make it SECURITY INVOKER"),
+                None => report(
+                    "function.definer",
+                    "runs with its owner's rights and nobody reviewed it: make it SECURITY INVOKER",
+                ),
                 Some((_, sum)) if row.try_get::<String, _>("sum")? != *sum => report(
                     "function.unreviewed",
                     "runs with its owner's rights and is not what was reviewed: run `platform migrate`, or review it and note its sum",
@@ -65,10 +84,16 @@ pub(super) async fn examine(connection: &mut PgConnection, found: &mut BTreeSet<
                 Some(_) => {}
             }
             if row.try_get::<Vec<String>, _>("settings")? != [PINNED] {
-                report("function.search-path", "runs with its owner's rights: pin `search_path = pg_catalog, pg_temp` on it");
+                report(
+                    "function.search-path",
+                    "runs with its owner's rights: pin `search_path = pg_catalog, pg_temp` on it",
+                );
             }
             if row.try_get("public")? {
-                report("function.public", "runs with its owner's rights and PUBLIC may call it: revoke execute from public");
+                report(
+                    "function.public",
+                    "runs with its owner's rights and PUBLIC may call it: revoke execute from public",
+                );
             }
         }
         present.insert(name);

@@ -1,8 +1,8 @@
 //! The doctor: looks for defects in the database that would let one tenant reach another.
 //!
 //! The server refuses to start while there is one, and `platform doctor` prints them. Everything is read from the
-//! system catalogues, read-only, over each of the three pools, so that what is examined is what this process works
-//! with: its own connections, roles and database.
+//! system catalogues, read-only, over the three pools themselves, so that what is examined is what this process works
+//! with: its own connections, their roles, and the one database they must share.
 //!
 //! A check is a query that answers the names of what is wrong. The checks stand in lists by subject:
 //! [`connection`], [`tables`], [`keys`], [`grants`], [`functions`].
@@ -46,13 +46,22 @@ struct Check {
 }
 
 /// Each pool and the role it must connect as.
-const DOORS: [(Door, &str); 3] =
-    [(Door::App, "ffp_app"), (Door::Worker, "ffp_worker"), (Door::Operator, "ffp_operator")];
+const DOORS: [(Door, &str); 3] = [
+    (Door::App, "ffp_app"),
+    (Door::Worker, "ffp_worker"),
+    (Door::Operator, "ffp_operator"),
+];
 
 /// The tables outside row protection, each with its reason. Any other table that is not protected is a defect.
 const OUTSIDE: [(&str, &str); 2] = [
-    ("public._sqlx_migrations", "which migrations were applied; holds nothing of a tenant and is written by the owner only"),
-    ("graphile_worker.*", "the job queue, another crate's schema; only ffp_worker reaches it, and each job carries its tenant"),
+    (
+        "public._sqlx_migrations",
+        "which migrations were applied; holds nothing of a tenant and is written by the owner only",
+    ),
+    (
+        "graphile_worker.*",
+        "the job queue, another crate's schema; only ffp_worker reaches it, and each job carries its tenant",
+    ),
 ];
 
 /// The tables operators read across tenants.
@@ -91,26 +100,53 @@ tenant_carrier as (
 given as (select $2::text[] as registry, $3::text as wall, $4::text as shared_wall)
 ";
 
-/// Every defect of the database, as each of the three service roles sees it; an empty list is a clean bill of health.
+/// Every defect of the database and of this process's connections to it; an empty list is a clean bill of health.
 ///
 /// # Errors
-/// A database that is away, or that a role may not even look at.
+/// A database that is away, or that one of the roles may not connect to.
 pub async fn diagnose(tenants: &Tenants) -> Result<Vec<Defect>> {
     let mut found = BTreeSet::new();
+    let mut examined = None;
     for (door, role) in DOORS {
-        let mut tx = tenants.pool(door).begin_with("begin isolation level repeatable read read only").await?;
-        connection::examine(&mut tx, role, &mut found).await?;
-        // From here on every name and expression is printed with its schema, whatever the role's own path is.
-        sqlx::query("select set_config('search_path', 'pg_catalog', true)").execute(&mut *tx).await?;
-        for checks in [connection::CHECKS, tables::CHECKS, keys::CHECKS, grants::CHECKS] {
-            for check in checks {
-                run(&mut tx, check, &mut found).await?;
+        let mut tx = tenants
+            .pool(door)
+            .begin_with("begin isolation level repeatable read read only")
+            .await?;
+        let database = connection::examine(&mut tx, role, &mut found).await?;
+        match &examined {
+            None => {
+                examine_database(&mut tx, &mut found).await?;
+                examined = Some(database);
+            }
+            Some(first) if *first == database => {}
+            Some(_) => {
+                let object = format!("the pool for {role}");
+                let remedy =
+                    "connects to another database than the application's, which is the one examined: correct its URL";
+                found.insert(Defect {
+                    code: "connection.database",
+                    object,
+                    remedy,
+                });
             }
         }
-        functions::examine(&mut tx, &mut found).await?;
         tx.rollback().await?;
     }
     Ok(found.into_iter().collect())
+}
+
+/// What is the same whoever looks: the system catalogues are open to every role.
+async fn examine_database(connection: &mut PgConnection, found: &mut BTreeSet<Defect>) -> Result<()> {
+    // From here on every name and expression is printed with its schema, whatever the role's own path is.
+    sqlx::query("select set_config('search_path', 'pg_catalog', true)")
+        .execute(&mut *connection)
+        .await?;
+    for checks in [connection::CHECKS, tables::CHECKS, keys::CHECKS, grants::CHECKS] {
+        for check in checks {
+            run(connection, check, found).await?;
+        }
+    }
+    functions::examine(connection, found).await
 }
 
 async fn run(connection: &mut PgConnection, check: &Check, found: &mut BTreeSet<Defect>) -> Result<()> {
@@ -121,6 +157,10 @@ async fn run(connection: &mut PgConnection, check: &Check, found: &mut BTreeSet<
         .bind(tables::SHARED_WALL)
         .fetch_all(connection)
         .await?;
-    found.extend(objects.into_iter().map(|object| Defect { code: check.code, object, remedy: check.remedy }));
+    found.extend(objects.into_iter().map(|object| Defect {
+        code: check.code,
+        object,
+        remedy: check.remedy,
+    }));
     Ok(())
 }

@@ -18,9 +18,13 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// A refusal. Built where it is decided, turned into an answer in one place.
+/// A refusal. Built where it is decided, turned into an answer in one place. One pointer wide, as errors travel far.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+/// What a [`Problem`] says.
+#[derive(Clone, Debug)]
+pub struct Parts {
     /// Answer's status.
     pub status: StatusCode,
     /// The last part of its `type`; stable, for programs.
@@ -61,10 +65,25 @@ pub struct ProblemBody {
     pub extra: Map<String, Value>,
 }
 
+impl std::ops::Deref for Problem {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Problem {
     /// A refusal of a kind.
     pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self { status, slug, title, detail: None, errors: Vec::new(), retry_after: None, extra: Map::new() }
+        let parts = Parts { status, slug, title, detail: None, errors: Vec::new(), retry_after: None, extra: Map::new() };
+        Self(Box::new(parts))
     }
 
     /// With a sentence on this occurrence.
@@ -153,22 +172,23 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let parts = *self.0;
         let body = ProblemBody {
-            kind: format!("urn:ffp:problem:{}", self.slug),
-            title: self.title.to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail,
+            kind: format!("urn:ffp:problem:{}", parts.slug),
+            title: parts.title.to_owned(),
+            status: parts.status.as_u16(),
+            detail: parts.detail,
             request_id: current_request_id(),
-            errors: self.errors,
-            extra: self.extra,
+            errors: parts.errors,
+            extra: parts.extra,
         };
-        let mut response = (self.status, axum::Json(body)).into_response();
+        let mut response = (parts.status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = parts.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if parts.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"ffp\", error=\"invalid_token\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }

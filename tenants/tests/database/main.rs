@@ -4,11 +4,15 @@
 //! that the services connect as.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod catalogue;
 mod doctor;
+mod doors;
+mod entities;
 mod idempotency;
 mod jobs;
 mod outage;
+mod planted;
 mod policies;
 mod support;
 mod transactions;

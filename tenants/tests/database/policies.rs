@@ -1,15 +1,19 @@
 //! Inside one business: who sees what and who may do what, said by the policies and not only by the handlers.
 
 use sea_orm::{DbErr, Value};
-use tenants::{Audit, Error, MemberId, Role, Tenant, TenantTx};
+use tenants::{Error, MemberId, Role, Tenant, TenantTx};
 use uuid::Uuid;
 
 use crate::support::{ACME, GLOBEX, TestDb};
 
-async fn ids(tenant: &Tenant, sql: &'static str) -> Vec<Uuid> {
+pub(crate) async fn ids(tenant: &Tenant, sql: &'static str) -> Vec<Uuid> {
     let mut ids = tenant
         .read(async |tx| {
-            tx.sql(sql, []).await?.iter().map(|row| Ok(row.try_get_by_index::<Uuid>(0)?)).collect::<Result<Vec<_>, Error>>()
+            tx.sql(sql, [])
+                .await?
+                .iter()
+                .map(|row| Ok(row.try_get_by_index::<Uuid>(0)?))
+                .collect::<Result<Vec<_>, Error>>()
         })
         .await
         .unwrap();
@@ -23,28 +27,46 @@ fn sorted(members: impl IntoIterator<Item = MemberId>) -> Vec<Uuid> {
     ids
 }
 
-async fn run(tenant: &Tenant, text: &'static str, values: impl IntoIterator<Item = Value>) -> Result<u64, Error> {
-    tenant.write(async |tx| tx.run(text, values).await.map_err(Error::from)).await
+pub(crate) async fn run(
+    tenant: &Tenant,
+    text: &'static str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, Error> {
+    tenant
+        .write(async |tx| tx.run(text, values).await.map_err(Error::from))
+        .await
 }
 
 /// Refused by a policy or for want of a grant.
-fn assert_refused(outcome: Result<u64, Error>, what: &str) {
+pub(crate) fn assert_refused(outcome: Result<u64, Error>, what: &str) {
     let refused = matches!(&outcome, Err(Error::Database(DbErr::Query(sea_orm::RuntimeErr::SqlxError(cause))))
         if cause.as_database_error().and_then(|error| error.code()).as_deref() == Some("42501"));
     assert!(refused, "{what}: {outcome:?}");
 }
 
-fn everybody() -> Vec<Uuid> {
-    sorted(Role::ALL.map(|role| ACME.member(role)).into_iter().chain([ACME.second_athlete()]))
+pub(crate) fn everybody() -> Vec<Uuid> {
+    sorted(
+        Role::ALL
+            .map(|role| ACME.member(role))
+            .into_iter()
+            .chain([ACME.second_athlete()]),
+    )
 }
 
 #[tokio::test]
 async fn an_athlete_sees_itself_and_the_coaches() {
     let db = TestDb::new().await;
     let athlete = db.member(ACME, Role::Athlete).await;
-    assert_eq!(ids(&athlete, "select id from member").await, sorted([ACME.member(Role::Athlete), ACME.member(Role::Coach)]));
+    assert_eq!(
+        ids(&athlete, "select id from member").await,
+        sorted([ACME.member(Role::Athlete), ACME.member(Role::Coach)])
+    );
     for role in [Role::Coach, Role::Admin, Role::Owner] {
-        assert_eq!(ids(&db.member(ACME, role).await, "select id from member").await, everybody(), "{role:?}");
+        assert_eq!(
+            ids(&db.member(ACME, role).await, "select id from member").await,
+            everybody(),
+            "{role:?}"
+        );
     }
 }
 
@@ -52,8 +74,14 @@ async fn an_athlete_sees_itself_and_the_coaches() {
 async fn an_athlete_sees_no_address_but_its_own() {
     let db = TestDb::new().await;
     let athlete = db.member(ACME, Role::Athlete).await;
-    assert_eq!(ids(&athlete, "select id from member_contact").await, sorted([ACME.member(Role::Athlete)]));
-    assert_eq!(ids(&db.member(ACME, Role::Coach).await, "select id from member_contact").await, everybody());
+    assert_eq!(
+        ids(&athlete, "select id from member_contact").await,
+        sorted([ACME.member(Role::Athlete)])
+    );
+    assert_eq!(
+        ids(&db.member(ACME, Role::Coach).await, "select id from member_contact").await,
+        everybody()
+    );
 }
 
 #[tokio::test]
@@ -61,9 +89,21 @@ async fn invitations_and_the_audit_log_are_for_admins_and_owners() {
     let db = TestDb::new().await;
     for (role, sees) in [(Role::Athlete, 0), (Role::Coach, 0), (Role::Admin, 1), (Role::Owner, 1)] {
         let tenant = db.member(ACME, role).await;
-        assert_eq!(ids(&tenant, "select id from invitation").await.len(), sees, "invitation, {role:?}");
-        assert_eq!(ids(&tenant, "select id from audit").await.len(), sees, "audit, {role:?}");
-        assert_eq!(ids(&tenant, "select id from registration").await.len(), 0, "registration, {role:?}");
+        assert_eq!(
+            ids(&tenant, "select id from invitation").await.len(),
+            sees,
+            "invitation, {role:?}"
+        );
+        assert_eq!(
+            ids(&tenant, "select id from audit").await.len(),
+            sees,
+            "audit, {role:?}"
+        );
+        assert_eq!(
+            ids(&tenant, "select id from registration").await.len(),
+            0,
+            "registration, {role:?}"
+        );
     }
 }
 
@@ -71,12 +111,19 @@ async fn invitations_and_the_audit_log_are_for_admins_and_owners() {
 async fn an_athlete_sees_only_published_videos() {
     let db = TestDb::new().await;
     let own = "select id from video where tenant_id <> platform_tenant()";
-    assert_eq!(ids(&db.member(ACME, Role::Athlete).await, own).await, [ACME.published_video()]);
+    assert_eq!(
+        ids(&db.member(ACME, Role::Athlete).await, own).await,
+        [ACME.published_video()]
+    );
     let mut both = vec![ACME.published_video(), ACME.draft_video()];
     both.sort();
     assert_eq!(ids(&db.member(ACME, Role::Coach).await, own).await, both);
     for role in Role::ALL {
-        let library = ids(&db.member(ACME, role).await, "select id from video where tenant_id = platform_tenant()").await;
+        let library = ids(
+            &db.member(ACME, role).await,
+            "select id from video where tenant_id = platform_tenant()",
+        )
+        .await;
         assert_eq!(library, [crate::support::LIBRARY_VIDEO], "{role:?}");
     }
 }
@@ -94,10 +141,22 @@ async fn nobody_sees_or_writes_how_far_another_has_watched() {
     ] {
         let other = db.caller(ACME, who, role).await;
         assert!(ids(&other, progress).await.is_empty(), "{role:?}");
-        assert_eq!(run(&other, "update video_progress set position_seconds = 9", []).await.unwrap(), 0, "{role:?}");
+        assert_eq!(
+            run(&other, "update video_progress set position_seconds = 9", [])
+                .await
+                .unwrap(),
+            0,
+            "{role:?}"
+        );
         let text = "insert into video_progress (tenant_id, id, member_id, video_tenant_id, video_id, position_seconds, recorded_at)
                     values ($1, $2, $3, $1, $4, 1, now())";
-        let values = [ACME.id.0, Uuid::now_v7(), ACME.member(Role::Admin).0, ACME.published_video()].map(Value::from);
+        let values = [
+            ACME.id.0,
+            Uuid::now_v7(),
+            ACME.member(Role::Admin).0,
+            ACME.published_video(),
+        ]
+        .map(Value::from);
         assert_refused(run(&other, text, values).await, "progress in another's name");
     }
 }
@@ -124,7 +183,10 @@ async fn nobody_grants_a_role_above_their_own() {
     ] {
         let tenant = db.member(ACME, actor).await;
         let own = [granted.as_str().into(), ACME.member(actor).0.into()];
-        assert_refused(run(&tenant, SET_ROLE, own).await, &format!("{actor:?} makes itself {granted:?}"));
+        assert_refused(
+            run(&tenant, SET_ROLE, own).await,
+            &format!("{actor:?} makes itself {granted:?}"),
+        );
     }
     let admin = db.member(ACME, Role::Admin).await;
     let other = [Role::Owner.as_str().into(), ACME.member(Role::Athlete).0.into()];
@@ -143,12 +205,29 @@ async fn admins_manage_members_up_to_their_own_role_and_owners_all() {
     let db = TestDb::new().await;
     let admin = db.member(ACME, Role::Admin).await;
     let promote = |role: Role, id: MemberId| [role.as_str().into(), id.0.into()];
-    assert_eq!(run(&admin, SET_ROLE, promote(Role::Admin, ACME.second_athlete())).await.unwrap(), 1);
-    for text in ["update member set role = 'athlete' where role = 'owner'", "update member set status = 'disabled' where role = 'owner'"] {
-        assert_eq!(run(&admin, text, []).await.unwrap(), 0, "an admin touches an owner: {text}");
+    assert_eq!(
+        run(&admin, SET_ROLE, promote(Role::Admin, ACME.second_athlete()))
+            .await
+            .unwrap(),
+        1
+    );
+    for text in [
+        "update member set role = 'athlete' where role = 'owner'",
+        "update member set status = 'disabled' where role = 'owner'",
+    ] {
+        assert_eq!(
+            run(&admin, text, []).await.unwrap(),
+            0,
+            "an admin touches an owner: {text}"
+        );
     }
     let owner = db.member(ACME, Role::Owner).await;
-    assert_eq!(run(&owner, SET_ROLE, promote(Role::Owner, ACME.member(Role::Admin))).await.unwrap(), 1);
+    assert_eq!(
+        run(&owner, SET_ROLE, promote(Role::Owner, ACME.member(Role::Admin)))
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -156,9 +235,25 @@ async fn coaches_and_athletes_edit_themselves_and_nobody_else() {
     let db = TestDb::new().await;
     for role in [Role::Coach, Role::Athlete] {
         let tenant = db.member(ACME, role).await;
-        assert_eq!(run(&tenant, "update member set full_name = 'Me'", []).await.unwrap(), 1, "{role:?}");
-        assert_eq!(run(&tenant, "update member set status = 'disabled' where id <> $1", [ACME.member(role).0.into()]).await.unwrap(), 0);
-        assert_refused(run(&tenant, "delete from member", []).await, "members are removed by status");
+        assert_eq!(
+            run(&tenant, "update member set full_name = 'Me'", []).await.unwrap(),
+            1,
+            "{role:?}"
+        );
+        assert_eq!(
+            run(
+                &tenant,
+                "update member set status = 'disabled' where id <> $1",
+                [ACME.member(role).0.into()]
+            )
+            .await
+            .unwrap(),
+            0
+        );
+        assert_refused(
+            run(&tenant, "delete from member", []).await,
+            "members are removed by status",
+        );
     }
 }
 
@@ -174,83 +269,21 @@ async fn a_business_cannot_unsuspend_itself_or_raise_its_storage() {
     ] {
         assert_refused(run(&owner, text, []).await, text);
     }
-    assert_eq!(run(&owner, "delete from tenant", []).await.unwrap(), 0, "an active business stays");
-    assert_eq!(run(&db.member(ACME, Role::Admin).await, "update tenant set name = 'Ours'", []).await.unwrap(), 0);
-}
-
-fn line() -> Audit {
-    Audit { action: "test.done", object_kind: "test", object_id: None, detail: serde_json::json!({ "n": 1 }) }
-}
-
-#[tokio::test]
-async fn an_audit_line_exists_if_and_only_if_the_write_does() {
-    let mut db = TestDb::new().await;
-    let owner = db.member(ACME, Role::Owner).await;
-    let lines = "select count(*) from audit where action = 'test.done'";
-    let failed = owner
-        .write(async |tx| {
-            tx.audit(line()).await?;
-            Err::<(), _>(Error::Internal("no".into()))
-        })
-        .await;
-    assert!(failed.is_err());
-    assert_eq!(db.count(lines).await, 0);
-
-    owner.write(async |tx| tx.audit(line()).await.map_err(Error::from)).await.unwrap();
-    assert_eq!(db.count(lines).await, 1);
-    let named = format!("{lines} and actor_role = 'owner' and actor_id = '{}' and tenant_id = '{}'", ACME.member(Role::Owner), ACME.id);
-    assert_eq!(db.count(&named).await, 1);
-}
-
-#[tokio::test]
-async fn the_audit_log_is_append_only_for_everybody() {
-    let db = TestDb::new().await;
-    let operator = db.operator().await.open(ACME.id, "a test").await.unwrap();
-    for (who, tenant) in [
-        ("owner", db.member(ACME, Role::Owner).await),
-        ("system", db.tenants.as_system(ACME.id)),
-        ("operator", operator),
-    ] {
-        assert_refused(run(&tenant, "update audit set action = 'nothing.happened'", []).await, who);
-        assert_refused(run(&tenant, "delete from audit", []).await, who);
-    }
-}
-
-#[tokio::test]
-async fn nobody_writes_an_audit_line_in_anothers_name() {
-    let db = TestDb::new().await;
-    let admin = db.member(ACME, Role::Admin).await;
-    let text = "insert into audit (tenant_id, id, actor_role, actor_id, action, object_kind) values ($1, $2, $3, $4, 'x', 'x')";
-    let own = ACME.member(Role::Admin).0;
-    for (role, actor) in [("owner", Some(own)), ("system", None), ("admin", None), ("admin", Some(ACME.member(Role::Owner).0))] {
-        let values = [ACME.id.0.into(), Uuid::now_v7().into(), role.into(), actor.into()];
-        assert_refused(run(&admin, text, values).await, &format!("{role} {actor:?}"));
-    }
-}
-
-#[tokio::test]
-async fn opening_a_tenant_as_an_operator_writes_the_audit_line_first() {
-    let mut db = TestDb::new().await;
-    let operator = db.operator().await;
-    let opened = operator.open(ACME.id, "a support case").await.unwrap();
-    assert_eq!(ids(&opened, "select id from member").await, everybody());
-    let line = format!("select count(*) from audit where action = 'tenant.opened' and tenant_id = '{}' and actor_role = 'operator'
-                        and actor_id = '{}' and detail ->> 'reason' = 'a support case'", ACME.id, operator.subject());
-    assert_eq!(db.count(&line).await, 1);
-}
-
-#[tokio::test]
-async fn an_operator_reads_the_registry_across_tenants_and_nothing_else() {
-    let db = TestDb::new().await;
-    let opened = db.operator().await.open(ACME.id, "a test").await.unwrap();
-    let mut tenants = vec![ACME.id.0, GLOBEX.id.0];
-    tenants.sort();
-    let found = ids(&opened, "select id from tenant where kind = 'business'").await;
-    assert_eq!(found, tenants);
-    let audited = ids(&opened, "select distinct tenant_id from audit").await;
-    assert_eq!(audited, tenants);
-    assert_eq!(ids(&opened, "select distinct tenant_id from member").await, [ACME.id.0]);
-    assert_eq!(run(&opened, "update tenant set status = 'suspended'", []).await.unwrap(), 1, "the opened one only");
+    assert_eq!(
+        run(&owner, "delete from tenant", []).await.unwrap(),
+        0,
+        "an active business stays"
+    );
+    assert_eq!(
+        run(
+            &db.member(ACME, Role::Admin).await,
+            "update tenant set name = 'Ours'",
+            []
+        )
+        .await
+        .unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -258,7 +291,9 @@ async fn an_id_of_another_tenant_is_as_good_as_none() {
     let db = TestDb::new().await;
     let owner = db.member(ACME, Role::Owner).await;
     let touched = async |tx: &TenantTx, id: Uuid| -> Result<u64, Error> {
-        Ok(tx.run("update video set title = 'Ours' where id = $1", [id.into()]).await?)
+        Ok(tx
+            .run("update video set title = 'Ours' where id = $1", [id.into()])
+            .await?)
     };
     let outcome = owner
         .write(async |tx| {

@@ -2,30 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set, Value, entity::prelude::*};
+use sea_orm::{ConnectionTrait, DbErr, Value};
 use tenants::{Error, Role, Tenant, TenantTx};
 
 use crate::support::{ACME, Business, GLOBEX, TestDb};
-
-mod registration {
-    //! A feature's entity, as features write them.
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "registration")]
-    pub(crate) struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) tenant_id: Uuid,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) id: Uuid,
-        pub(crate) password_check: String,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub(crate) enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
 
 /// A write that shows: the tenant's name.
 async fn rename(tx: &TenantTx, name: &str) -> Result<u64, DbErr> {
@@ -33,14 +13,20 @@ async fn rename(tx: &TenantTx, name: &str) -> Result<u64, DbErr> {
 }
 
 async fn names(db: &mut TestDb) -> Vec<String> {
-    sqlx::query_scalar("select name from tenant where kind = 'business' order by id").fetch_all(&mut db.admin).await.unwrap()
+    sqlx::query_scalar("select name from tenant where kind = 'business' order by id")
+        .fetch_all(&mut db.admin)
+        .await
+        .unwrap()
 }
 
 async fn number(tenant: &Tenant, sql: &'static str) -> i64 {
-    tenant.read(async |tx| Ok::<_, Error>(tx.sql(sql, []).await?[0].try_get_by_index::<i64>(0)?)).await.unwrap()
+    tenant
+        .read(async |tx| Ok::<_, Error>(tx.sql(sql, []).await?[0].try_get_by_index::<i64>(0)?))
+        .await
+        .unwrap()
 }
 
-fn is_sqlstate(error: &Error, code: &str) -> bool {
+pub(crate) fn is_sqlstate(error: &Error, code: &str) -> bool {
     matches!(error, Error::Database(DbErr::Query(sea_orm::RuntimeErr::SqlxError(cause)))
         if cause.as_database_error().and_then(|error| error.code()).as_deref() == Some(code))
 }
@@ -60,12 +46,23 @@ async fn statements_that_could_leave_the_tenant_are_refused() {
         "set role ffp_owner",
         "do $$ begin end $$",
     ] {
-        let refused = owner.write(async |tx| tx.run(text, []).await.map_err(Error::from)).await.unwrap_err();
-        assert!(refused.to_string().contains("TenantTx refused a statement"), "{text}: {refused}");
+        let refused = owner
+            .write(async |tx| tx.run(text, []).await.map_err(Error::from))
+            .await
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("TenantTx refused a statement"),
+            "{text}: {refused}"
+        );
     }
-    let unprepared =
-        owner.write(async |tx| tx.execute_unprepared("select 1").await.map(|_| ()).map_err(Error::from)).await.unwrap_err();
-    assert!(unprepared.to_string().contains("TenantTx refused a statement"), "{unprepared}");
+    let unprepared = owner
+        .write(async |tx| tx.execute_unprepared("select 1").await.map(|_| ()).map_err(Error::from))
+        .await
+        .unwrap_err();
+    assert!(
+        unprepared.to_string().contains("TenantTx refused a statement"),
+        "{unprepared}"
+    );
 }
 
 #[tokio::test]
@@ -74,7 +71,10 @@ async fn one_text_holds_one_statement() {
     let owner = db.member(ACME, Role::Owner).await;
     let two = "update tenant set name = 'Hijacked'; commit";
 
-    let refused = owner.write(async |tx| tx.run(two, []).await.map_err(Error::from)).await.unwrap_err();
+    let refused = owner
+        .write(async |tx| tx.run(two, []).await.map_err(Error::from))
+        .await
+        .unwrap_err();
 
     assert!(is_sqlstate(&refused, "42601"), "{refused}");
     assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
@@ -83,7 +83,11 @@ async fn one_text_holds_one_statement() {
 #[tokio::test]
 async fn a_write_is_there_once_its_scope_has_ended_well() {
     let mut db = TestDb::new().await;
-    db.member(ACME, Role::Owner).await.write(async |tx| rename(tx, "Acme").await.map_err(Error::from)).await.unwrap();
+    db.member(ACME, Role::Owner)
+        .await
+        .write(async |tx| rename(tx, "Acme").await.map_err(Error::from))
+        .await
+        .unwrap();
     assert_eq!(names(&mut db).await, ["Acme", "A gym"]);
 }
 
@@ -123,7 +127,10 @@ async fn a_swallowed_error_does_not_pass_for_a_commit() {
 async fn a_read_scope_writes_nothing() {
     let mut db = TestDb::new().await;
     let owner = db.member(ACME, Role::Owner).await;
-    let refused = owner.read(async |tx| rename(tx, "Acme").await.map_err(Error::from)).await.unwrap_err();
+    let refused = owner
+        .read(async |tx| rename(tx, "Acme").await.map_err(Error::from))
+        .await
+        .unwrap_err();
     assert!(is_sqlstate(&refused, "25006"), "{refused}");
     assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
 }
@@ -163,11 +170,21 @@ async fn a_transaction_dropped_in_the_middle_of_a_query_leaves_nothing_behind() 
         })
         .await
         .unwrap();
-    assert_eq!(seen, (GLOBEX.id.to_string(), GLOBEX.member(Role::Owner).to_string(), 1, 0));
+    assert_eq!(
+        seen,
+        (GLOBEX.id.to_string(), GLOBEX.member(Role::Owner).to_string(), 1, 0)
+    );
     assert_eq!(number(&globex, backend).await, before, "the connection came back");
     assert_eq!(names(&mut db).await, ["A gym", "A gym"], "rolled back");
     let idle = "select count(*) from pg_stat_activity where usename = 'ffp_app' and datname = current_database() and state <> 'idle'";
-    assert_eq!(db.count(idle).await, 0, "no transaction is left open");
+    // The rollback is sent without waiting for it; nothing else would end the transaction before 10 s.
+    for _ in 0..100 {
+        if db.count(idle).await == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("a transaction is left open");
 }
 
 #[tokio::test]
@@ -190,70 +207,14 @@ async fn tenants_that_share_a_connection_see_their_own() {
 }
 
 #[tokio::test]
-async fn entities_read_and_write_through_the_transaction() {
-    let db = TestDb::new().await;
-    let acme = db.tenants.as_system(ACME.id);
-    let id = ACME.member(Role::Coach).0;
-    acme.write(async |tx| {
-        let new = registration::ActiveModel {
-            tenant_id: Set(tx.tenant_id().0),
-            id: Set(id),
-            password_check: Set("secret".into()),
-        };
-        let made = new.insert(tx).await?;
-        assert_eq!(made.password_check, "secret");
-        Ok::<_, Error>(())
-    })
-    .await
-    .unwrap();
-
-    let found = acme
-        .read(async |tx| {
-            assert_eq!(registration::Entity::find().count(tx).await?, 2);
-            let found = registration::Entity::find().filter(registration::Column::Id.eq(id)).one(tx).await?;
-            Ok::<_, Error>(found)
-        })
-        .await
-        .unwrap();
-    assert_eq!(found.map(|row| row.tenant_id), Some(ACME.id.0));
-
-    let globex = db.tenants.as_system(GLOBEX.id);
-    globex
-        .write(async |tx| {
-            let all = registration::Entity::find().all(tx).await?;
-            assert!(all.iter().all(|row| row.tenant_id == GLOBEX.id.0) && all.len() == 1, "{all:?}");
-            let gone = registration::Entity::delete_many().filter(registration::Column::TenantId.eq(ACME.id.0)).exec(tx).await?;
-            assert_eq!(gone.rows_affected, 0);
-            Ok::<_, Error>(())
-        })
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
-async fn an_entity_with_another_tenants_id_is_refused() {
-    let db = TestDb::new().await;
-    let forged = db
-        .tenants
-        .as_system(ACME.id)
-        .write(async |tx| {
-            let new = registration::ActiveModel {
-                tenant_id: Set(GLOBEX.id.0),
-                id: Set(GLOBEX.member(Role::Coach).0),
-                password_check: Set("secret".into()),
-            };
-            new.insert(tx).await.map(|_| ()).map_err(Error::from)
-        })
-        .await
-        .unwrap_err();
-    assert!(is_sqlstate(&forged, "42501"), "{forged}");
-}
-
-#[tokio::test]
 async fn a_text_that_tries_to_break_out_of_a_parameter_stays_a_text() {
     let mut db = TestDb::new().await;
     let name = "x'); select set_config('app.tenant_id', '', true); --";
-    db.member(ACME, Role::Owner).await.write(async |tx| rename(tx, name).await.map_err(Error::from)).await.unwrap();
+    db.member(ACME, Role::Owner)
+        .await
+        .write(async |tx| rename(tx, name).await.map_err(Error::from))
+        .await
+        .unwrap();
     assert_eq!(names(&mut db).await, [name, "A gym"]);
 }
 
@@ -275,7 +236,11 @@ async fn one_business_at_its_share_is_told_to_wait_while_another_is_served() {
     let others = async {
         entered.acquire_many(2).await.unwrap().forget();
         assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
-        let busy = acme.read(async |_tx| Ok::<_, Error>(())).await.unwrap_err().into_problem();
+        let busy = acme
+            .read(async |_tx| Ok::<_, Error>(()))
+            .await
+            .unwrap_err()
+            .into_problem();
         assert_eq!((busy.status.as_u16(), busy.slug), (429, "busy"));
         assert!(busy.retry_after.is_some());
         assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
@@ -283,14 +248,22 @@ async fn one_business_at_its_share_is_told_to_wait_while_another_is_served() {
     };
     let (first, second, ()) = tokio::join!(hold(), hold(), others);
     first.and(second).unwrap();
-    assert_eq!(number(&acme, "select count(*) from tenant").await, 1, "and then Acme is served again");
+    assert_eq!(
+        number(&acme, "select count(*) from tenant").await,
+        1,
+        "and then Acme is served again"
+    );
 }
 
 #[tokio::test]
 async fn a_lock_that_is_not_let_go_is_busy_and_not_a_defect() {
     let mut db = TestDb::new().await;
     db.execute("begin; lock table tenant").await;
-    let outcome = db.member(ACME, Role::Owner).await.read(async |tx| tx.sql("select 1 from tenant", []).await.map_err(Error::from)).await;
+    let outcome = db
+        .member(ACME, Role::Owner)
+        .await
+        .read(async |tx| tx.sql("select 1 from tenant", []).await.map_err(Error::from))
+        .await;
     let problem = outcome.unwrap_err().into_problem();
     assert_eq!((problem.status.as_u16(), problem.slug), (429, "busy"));
 }
@@ -301,7 +274,10 @@ async fn a_caller_whose_tenant_does_not_exist_has_nothing() {
     let nobody = db.tenants.as_system(tenants::TenantId::new());
     assert_eq!(number(&nobody, "select count(*) from member").await, 0);
     let none: [Value; 0] = [];
-    let touched = nobody.write(async |tx| tx.run("delete from registration", none).await.map_err(Error::from)).await.unwrap();
+    let touched = nobody
+        .write(async |tx| tx.run("delete from registration", none).await.map_err(Error::from))
+        .await
+        .unwrap();
     assert_eq!(touched, 0);
 }
 

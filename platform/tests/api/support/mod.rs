@@ -10,5 +10,5 @@ mod user;
 pub mod video;
 
 pub use app::TestApp;
-pub use stack::{CONFIRMATION_CODE, RESET_CODE, stack};
+pub use stack::{CONFIRMATION_CODE, PASSWORD, RESET_CODE, aws, environment, registration, stack};
 pub use user::{Answer, Business, User};

@@ -1,4 +1,7 @@
-//! The private virtual environment: made once per list of requirements, whoever asks first.
+//! Private Python environments: each made once per list of requirements, whoever asks first.
+//!
+//! They are kept in `FFP_CACHE_DIR`, else in `ffp` under `XDG_CACHE_HOME` or `~/.cache`, else in the temporary
+//! directory.
 
 use std::{
     env,
@@ -29,8 +32,15 @@ const REGISTRY_TROUBLE: [&str; 9] = [
     "Max retries exceeded",
 ];
 
-/// The interpreter of an environment that holds the requirements, making it if need be.
-pub(super) async fn ensure(requirements: &str) -> Result<PathBuf> {
+/// The interpreter of an environment that holds `requirements`, a text in pip's format with every version pinned. The
+/// first call on a machine installs them, which takes some seconds and the network.
+///
+/// The scripts in the environment's `bin` do not work; start modules with `-I -m`.
+///
+/// # Errors
+/// Those of [`crate::programs::python`], [`Error::PackageRegistry`] when the packages cannot be had,
+/// [`Error::ProgramFailed`] when installing them fails otherwise.
+pub async fn ensure(requirements: &str) -> Result<PathBuf> {
     let python = programs::python().await?;
     let cache = cache_dir()?;
     let name = format!("venv-{}", fingerprint(requirements, &python));
@@ -43,7 +53,7 @@ pub(super) async fn ensure(requirements: &str) -> Result<PathBuf> {
     let home = Home::claim_in_turn(&workshop, "pip", Signal::Terminate).await?;
     // Somebody else may have made it while we waited.
     if !interpreter.exists() {
-        tracing::info!(dir = %finished.display(), "installing the AWS emulator, once");
+        tracing::info!(dir = %finished.display(), "installing Python packages, once");
         build(&python, requirements, &home, &finished).await?;
     }
     Ok(interpreter)
