@@ -5,7 +5,7 @@ comma := ,
 export NO_PROXY := 127.0.0.1,localhost$(if $(NO_PROXY),$(comma)$(NO_PROXY))
 export no_proxy := $(NO_PROXY)
 
-.PHONY: run test check fmt openapi doctor psql logs clean-data
+.PHONY: run test check fmt openapi psql logs clean-data
 
 # Everything on this machine; prints addresses and demo logins
 run:

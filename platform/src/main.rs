@@ -1,4 +1,4 @@
-//! The command line: `platform api | worker | migrate | doctor | openapi | dev`.
+//! The command line: `platform api | worker | migrate | doctor | openapi | dev | operator-token`.
 
 use std::{
     io::{self, Write},
@@ -37,6 +37,9 @@ enum Command {
     /// Run everything on this machine: database, AWS emulator, edge, API, worker and demo data
     #[cfg(feature = "dev")]
     Dev,
+    /// Print a token of the demo operator of a running `platform dev`
+    #[cfg(feature = "dev")]
+    OperatorToken,
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Openapi => io::stdout().write_all(server::document()?.as_bytes())?,
         #[cfg(feature = "dev")]
         Command::Dev => platform::dev::run().await?,
+        #[cfg(feature = "dev")]
+        Command::OperatorToken => writeln!(io::stdout(), "{}", platform::dev::operator_token().await?)?,
         command => return configured(command).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,8 +1,9 @@
 //! The OpenAPI document: what the handlers' annotations leave out because it holds for all of them.
 
 use utoipa::openapi::{
-    Content, OpenApi, Ref, RefOr, Response,
+    Content, OpenApi, Ref, RefOr, Response, Schema, Type,
     path::{Operation, PathItem},
+    schema::SchemaType,
     security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
@@ -30,6 +31,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         let templated = path.contains('{');
         for operation in operations(item) {
             name(operation);
+            parameters(operation);
             refusals(operation, templated);
         }
     }
@@ -47,6 +49,21 @@ fn name(operation: &mut Operation) {
         && !id.starts_with(&format!("{tag}_"))
     {
         *id = format!("{tag}_{id}");
+    }
+}
+
+/// A parameter that is optional is left out; there is no null in a query or a header.
+fn parameters(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+            && let SchemaType::Array(types) = &mut schema.schema_type
+        {
+            types.retain(|kind| *kind != Type::Null);
+            if let [one] = types.as_slice() {
+                schema.schema_type = SchemaType::Type(one.clone());
+            }
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl<Process: Fn(&str) -> Option<String>> Variables<Process> {
 
     /// The value of a setting.
     pub fn get(&self, name: &str) -> Option<String> {
-        let own = (self.process)(name);
+        let own = (self.process)(name).filter(|value| !value.trim().is_empty());
         own.or_else(|| self.fetched.get(name).map(|value| value.expose_secret().to_owned()))
     }
 }

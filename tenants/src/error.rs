@@ -111,3 +111,12 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+/// Whether this connection is gone, and another may be better: it was cut, or the server that it led to was stopped.
+pub(crate) fn is_dead(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(cause) => matches!(cause.code().as_deref(), Some("57P01" | "57P02")),
+        _ => false,
+    }
+}

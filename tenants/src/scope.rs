@@ -68,10 +68,14 @@ impl Actor {
     }
 }
 
-/// Which of the database's roles a scope works as.
+/// Which of the database's roles a scope works as, and whose share of the connections it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
+    /// A verified member's tenant.
     App,
+    /// The application's role as well, before anybody is known: a registration, a login, a secret. Which tenant is
+    /// opened is the caller's claim, so all of these share one place in the pool and none takes a tenant's.
+    Front,
     Worker,
     Operator,
 }
@@ -105,8 +109,7 @@ impl Tenant {
         F: AsyncFnOnce(&TenantTx) -> Result<T, E>,
         E: From<Error>,
     {
-        let _share = self.share().await?;
-        let tx = TenantTx::begin(self.tenants.pool(self.door), self.id, self.actor, Mode::Read).await?;
+        let tx = self.begin(Mode::Read).await?;
         // Dropping the transaction rolls it back without waiting for an answer; nothing was written.
         work(&tx).await
     }
@@ -121,11 +124,15 @@ impl Tenant {
         F: AsyncFnOnce(&TenantTx) -> Result<T, E>,
         E: From<Error>,
     {
-        let _share = self.share().await?;
-        let tx = TenantTx::begin(self.tenants.pool(self.door), self.id, self.actor, Mode::Write).await?;
+        let tx = self.begin(Mode::Write).await?;
         let value = work(&tx).await?;
         self.tenants.forget(tx.commit().await?).await;
         Ok(value)
+    }
+
+    async fn begin(&self, mode: Mode) -> Result<TenantTx> {
+        let place = self.share().await?;
+        TenantTx::begin(self.tenants.pool(self.door), self.id, self.actor, mode, place).await
     }
 
     /// A place in the tenant's share of the pool: a quarter, and two at least.
@@ -133,6 +140,9 @@ impl Tenant {
         let share = self.tenants.share(self.door, self.id).await;
         match tokio::time::timeout(SHARE_PATIENCE, share.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) if self.door == Door::Front => {
+                Err(Error::Unavailable("registration and login, which too many use at once"))
+            }
             Ok(Err(_)) | Err(_) => Err(Problem::busy().into()),
         }
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use sea_orm::{DbErr, QueryResult};
 
-use crate::{Error, MemberId, Result, Role, TenantId, Tenants, tx::Forget};
+use crate::{Actor, Error, MemberId, Result, Role, Tenant, TenantId, Tenants, scope::Door, tx::Forget};
 
 /// Elsewhere a change shows when the cached row has aged out: within 5 s, so 3 s plus the look-up.
 const AGE: Duration = Duration::from_secs(3);
@@ -95,7 +95,8 @@ impl Standings {
 }
 
 impl Tenants {
-    /// The standing of the member with this Cognito subject, cached for up to 3 s; `None` if there is none.
+    /// The standing of the member with this Cognito subject, cached for up to 3 s; `None` if there is none. For a
+    /// subject and tenant of a verified token: looking it up takes the tenant's own share of the database.
     ///
     /// # Errors
     /// A database that is away.
@@ -104,29 +105,35 @@ impl Tenants {
         if let Some(cached) = self.standings().cache.get(&key).await {
             return Ok(cached);
         }
-        let before = self.standings().forgotten.load(Ordering::Acquire);
-        let fresh = self.standing_now(tenant, subject).await?;
-        if self.standings().forgotten.load(Ordering::Acquire) == before {
-            self.standings().cache.insert(key, fresh.clone()).await;
+        let standings = self.standings();
+        let before = standings.forgotten.load(Ordering::Acquire);
+        let fresh = look_up(&self.open(tenant, Actor::SYSTEM, Door::App), subject).await?;
+        standings.cache.insert(key.clone(), fresh.clone()).await;
+        // Asked after the insertion: what was forgotten in between must not come back by it.
+        if standings.forgotten.load(Ordering::Acquire) != before {
+            standings.cache.invalidate(&key).await;
         }
         Ok(fresh)
     }
 
-    /// The same, straight from the database.
+    /// The same, straight from the database, for those who proved nothing yet.
     ///
     /// # Errors
     /// A database that is away.
     pub async fn standing_now(&self, tenant: TenantId, subject: &str) -> Result<Option<Standing>> {
-        let rows = self
-            .as_system(tenant)
-            .read(async |tx| {
-                let text = "select t.status as tenant_status, m.id, m.status, m.role, case when m.not_before > '-infinity' then m.not_before end as not_before \
-                            from member m join tenant t on t.id = m.tenant_id where m.subject = $1";
-                Ok::<_, Error>(tx.sql(text, [subject.into()]).await?)
-            })
-            .await?;
-        rows.first().map(parse).transpose().map_err(Error::from)
+        look_up(&self.as_system(tenant), subject).await
     }
+}
+
+async fn look_up(tenant: &Tenant, subject: &str) -> Result<Option<Standing>> {
+    let rows = tenant
+        .read(async |tx| {
+            let text = "select t.status as tenant_status, m.id, m.status, m.role, case when m.not_before > '-infinity' then m.not_before end as not_before \
+                        from member m join tenant t on t.id = m.tenant_id where m.subject = $1";
+            Ok::<_, Error>(tx.sql(text, [subject.into()]).await?)
+        })
+        .await?;
+    rows.first().map(parse).transpose().map_err(Error::from)
 }
 
 fn parse(row: &QueryResult) -> Result<Standing, DbErr> {

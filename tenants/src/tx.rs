@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value, Values};
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
-use tokio::sync::Mutex;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tracing::Instrument;
 
-use crate::{Actor, Error, Result, TenantId, error::is_outage};
+use crate::{Actor, Error, Result, TenantId, error::{is_dead, is_outage}};
 
 /// A transaction that sees and writes the rows of one tenant, as far as its actor's role goes.
 ///
@@ -16,10 +17,39 @@ use crate::{Actor, Error, Result, TenantId, error::is_outage};
 pub struct TenantTx {
     tenant: TenantId,
     actor: Actor,
-    inner: Mutex<Transaction<'static, Postgres>>,
+    inner: Mutex<Held>,
     /// A statement failed: PostgreSQL has given the transaction up and COMMIT would silently roll back.
     failed: AtomicBool,
     after_commit: parking_lot::Mutex<Vec<Forget>>,
+}
+
+/// The open transaction, and the place in the tenant's share of the pool that goes with it.
+struct Held {
+    open: Option<Transaction<'static, Postgres>>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    fn connection(&mut self) -> Result<&mut PgConnection, DbErr> {
+        let open = self.open.as_mut().ok_or_else(|| DbErr::Custom("the transaction has ended".into()))?;
+        Ok(&mut **open)
+    }
+}
+
+impl Drop for Held {
+    /// A statement whose caller hung up runs on until it ends or times out. The place is free when the connection is,
+    /// and not before: whoever asks and hangs up again and again would hold the whole pool.
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            let place = self.place.take();
+            tokio::spawn(async move {
+                if let Err(error) = open.rollback().await {
+                    tracing::debug!(%error, "a transaction was not rolled back; its connection is gone");
+                }
+                drop(place);
+            });
+        }
+    }
 }
 
 /// What other parts of this process must forget once the transaction is committed.
@@ -39,7 +69,13 @@ pub(crate) enum Mode {
 impl TenantTx {
     /// BEGIN and the three settings travel as one message. They hold nothing but two parsed UUIDs and a role's
     /// name, so the text can't be escaped from.
-    pub(crate) async fn begin(pool: &PgPool, tenant: TenantId, actor: Actor, mode: Mode) -> Result<Self> {
+    pub(crate) async fn begin(
+        pool: &PgPool,
+        tenant: TenantId,
+        actor: Actor,
+        mode: Mode,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Self> {
         let begin = match mode {
             Mode::Read => "BEGIN READ ONLY",
             Mode::Write => "BEGIN",
@@ -50,30 +86,17 @@ impl TenantTx {
             "{begin}; SELECT set_config('app.tenant_id','{tenant}',true), \
              set_config('app.member_id','{member}',true), set_config('app.role','{role}',true)"
         );
-        let mut stale = pool.options().get_max_connections();
-        loop {
-            match pool.begin_with(AssertSqlSafe(text.clone())).await {
-                Ok(inner) => {
-                    return Ok(Self {
-                        tenant,
-                        actor,
-                        inner: Mutex::new(inner),
-                        failed: AtomicBool::new(false),
-                        after_commit: Default::default(),
-                    });
-                }
-                // A pooled connection that died with a restart of the server: nothing ran on it, so take another.
-                Err(error @ sqlx::Error::Io(_)) if stale > 0 && pool.size() > 0 => {
-                    tracing::debug!(%error, "a pooled connection was stale");
-                    stale -= 1;
-                }
-                Err(error) if is_outage(&error) => {
-                    tracing::warn!(%error, "the database is away");
-                    return Err(Error::Unavailable("the database"));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        // In a task of its own: were BEGIN given up halfway, the pool would get back a connection with a transaction
+        // open in it, for the next tenant to work in.
+        let opening = tokio::spawn(open(pool.clone(), text, place).in_current_span());
+        let held = opening.await.map_err(|error| Error::Internal(format!("a transaction was not begun: {error}")))??;
+        Ok(Self {
+            tenant,
+            actor,
+            inner: Mutex::new(held),
+            failed: AtomicBool::new(false),
+            after_commit: Default::default(),
+        })
     }
 
     /// The tenant whose rows these are.
@@ -117,7 +140,10 @@ impl TenantTx {
         if self.failed.load(Ordering::Acquire) {
             return Err(Error::Internal("a statement failed and its error was swallowed; nothing was written".into()));
         }
-        self.inner.into_inner().commit().await?;
+        let mut held = self.inner.into_inner();
+        if let Some(open) = held.open.take() {
+            open.commit().await?;
+        }
         Ok(self.after_commit.into_inner())
     }
 
@@ -126,6 +152,26 @@ impl TenantTx {
             self.failed.store(true, Ordering::Release);
             DbErr::Query(RuntimeErr::SqlxError(error.into()))
         })
+    }
+}
+
+/// Begins a transaction by `text`, with a connection that lives.
+async fn open(pool: PgPool, text: String, place: OwnedSemaphorePermit) -> Result<Held> {
+    let mut stale = pool.options().get_max_connections();
+    loop {
+        match pool.begin_with(AssertSqlSafe(text.clone())).await {
+            Ok(open) => return Ok(Held { open: Some(open), place: Some(place) }),
+            // A pooled connection that died with a restart of the server: nothing ran on it, so take another.
+            Err(error) if stale > 0 && is_dead(&error) => {
+                tracing::debug!(%error, "a pooled connection was stale");
+                stale -= 1;
+            }
+            Err(error) if is_outage(&error) => {
+                tracing::warn!(%error, "the database is away");
+                return Err(Error::Unavailable("the database"));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -164,8 +210,9 @@ impl ConnectionTrait for TenantTx {
     async fn execute_raw(&self, mut stmt: Statement) -> Result<ExecResult, DbErr> {
         guard(&stmt.sql)?;
         let values = values(&mut stmt);
-        let mut tx = self.inner.lock().await;
-        self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).execute(&mut **tx).await).map(Into::into)
+        let mut held = self.inner.lock().await;
+        let connection = held.connection()?;
+        self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).execute(connection).await).map(Into::into)
     }
 
     async fn execute_unprepared(&self, _sql: &str) -> Result<ExecResult, DbErr> {
@@ -175,16 +222,18 @@ impl ConnectionTrait for TenantTx {
     async fn query_one_raw(&self, mut stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
         guard(&stmt.sql)?;
         let values = values(&mut stmt);
-        let mut tx = self.inner.lock().await;
-        let row = self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).fetch_optional(&mut **tx).await)?;
+        let mut held = self.inner.lock().await;
+        let connection = held.connection()?;
+        let row = self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).fetch_optional(connection).await)?;
         Ok(row.map(Into::into))
     }
 
     async fn query_all_raw(&self, mut stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
         guard(&stmt.sql)?;
         let values = values(&mut stmt);
-        let mut tx = self.inner.lock().await;
-        let rows = self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).fetch_all(&mut **tx).await)?;
+        let mut held = self.inner.lock().await;
+        let connection = held.connection()?;
+        let rows = self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).fetch_all(connection).await)?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

@@ -38,6 +38,9 @@ const METHODS: [Method; 7] = [
     Method::DELETE,
 ];
 
+/// The same, as a 405 lists them.
+const ALLOW: &str = "GET,HEAD,OPTIONS,PUT,PATCH,POST,DELETE";
+
 /// Headers that belong to one connection (RFC 9110 section 7.6.1), besides those that `Connection` lists; and
 /// `Expect`, which the edge has answered itself.
 const HOP_BY_HOP: [&str; 10] = [
@@ -89,7 +92,9 @@ impl Proxy {
     /// `Retry-After`, one that breaks off 502, one that stays silent 504.
     pub(super) async fn forward(&self, mut request: Request, viewer: SocketAddr) -> Response {
         if !METHODS.contains(request.method()) {
-            return problem(StatusCode::METHOD_NOT_ALLOWED, "The edge does not forward this method.");
+            let mut refusal = problem(StatusCode::METHOD_NOT_ALLOWED, "The edge does not forward this method.");
+            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static(ALLOW));
+            return refusal;
         }
         let target = Uri::builder()
             .scheme(Scheme::HTTP)

@@ -183,6 +183,7 @@ async fn odd_requests_do_not_reach_the_platform() {
             .raw(&format!("{line}\r\nHost: {here}\r\nConnection: close\r\n\r\n"))
             .await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{line}: {answer}");
+        assert!(answer.contains("\r\nallow: GET,HEAD,"), "{line}: {answer}");
     }
     let long = "a".repeat(9_000);
     let answer = client().get(format!("{}/{long}", edge.origin)).send().await.unwrap();

@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         };
         let wrong = match Url::parse(&value) {
             Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host().is_none() => "is not an http(s) URL",
-            Ok(url) if secure && url.scheme() == "http" && false => "is plain http to another machine",
+            Ok(url) if secure && url.scheme() == "http" && !is_loopback(&url) => "is plain http to another machine",
             Ok(url) => return Some(url),
             Err(_) => "is not a URL",
         };

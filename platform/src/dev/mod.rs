@@ -10,6 +10,7 @@
 //! | `pools.rs` | the user pools |
 //! | `services.rs` | API, worker, edge and the internal port, in this process |
 //! | `demo.rs`, `footage.rs`, `client.rs` | demo data, made through the API's own routes |
+//! | `operator_token.rs` | a token for trying the operators' routes |
 //! | `terminal.rs` | what is printed |
 //!
 //! Everything is made if it is not there: an interrupted first start is finished by the next.
@@ -17,6 +18,7 @@
 mod client;
 mod demo;
 mod footage;
+mod operator_token;
 pub mod pools;
 mod provision;
 mod services;
@@ -30,6 +32,8 @@ use devstack::{
     programs,
 };
 use tokio_util::sync::CancellationToken;
+
+pub use operator_token::operator_token;
 
 use self::{provision::Provisioned, services::Services, settings::Settings};
 use crate::{

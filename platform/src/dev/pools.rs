@@ -17,6 +17,10 @@ use crate::cognito::{
     CHALLENGE_VALIDITY, Error, PARENT_BUSINESS_ATTRIBUTE, PoolSettings, ROLE_ATTRIBUTE, Result, TENANT_ATTRIBUTE,
 };
 
+/// The local stack's pool of members, by name.
+pub const LOCAL_MEMBERS: &str = "ffp-local-members";
+/// The local stack's pool of operators, by name.
+pub const LOCAL_OPERATORS: &str = "ffp-local-operators";
 /// The app client's name, the same in each pool.
 const CLIENT_NAME: &str = "platform";
 /// Validity of ID and access tokens, in minutes.

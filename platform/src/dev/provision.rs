@@ -85,7 +85,7 @@ impl Provisioned {
             ensure_bucket(&s3, bucket).await?;
         }
         ensure_sender(&mail::client(&sdk)).await?;
-        let pools = pools::ensure(&cognito::client(&sdk), "ffp-local-members", "ffp-local-operators").await?;
+        let pools = pools::ensure(&cognito::client(&sdk), pools::LOCAL_MEMBERS, pools::LOCAL_OPERATORS).await?;
         let edge = ensure_secrets(&Secrets::new(&sdk), postgres, &pools).await?;
         migrate(&environment, postgres).await?;
         describe(&mut environment, settings, ministack, &pools)?;
@@ -170,7 +170,7 @@ async fn ensure_secrets(secrets: &Secrets, postgres: &Postgres, pools: &Pools) -
         Ok([("FFP_MEMBERS_CLIENT_SECRET".to_owned(), client_secret)].into())
     })
     .await?;
-    let signing = ensure_secret(secrets, videos, |old| signing_key(old)).await?;
+    let signing = ensure_secret(secrets, videos, signing_key).await?;
     let edge = ensure_secret(secrets, edge, |old| {
         let secret = old.get("FFP_ORIGIN_SECRETS").cloned().map_or_else(random, Ok)?;
         Ok([("FFP_ORIGIN_SECRETS".to_owned(), secret)].into())

@@ -68,7 +68,7 @@ pub(super) fn ready(settings: &Settings) {
         text.push_str(&format!("{:<14} {}\n", person.role, person.email));
     }
     text.push_str(&format!(
-        "{:<14} {} (user pool of operators)\n",
+        "{:<14} {} (`cargo run -p platform -- operator-token`)\n",
         "operator",
         demo::OPERATOR
     ));

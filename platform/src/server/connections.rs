@@ -53,6 +53,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT)
             .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -63,7 +64,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
         });
     }
     drop(listener);
-    if timeout(Duration::ZERO, std::future::pending::<()>()).await.is_err() {
+    if timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(
             "requests were still in flight after {} s and are cut off",
             drain.as_secs()
@@ -158,7 +159,8 @@ mod tests {
         while TcpStream::connect(server.address).await.is_ok() {
             tokio::task::yield_now().await;
         }
-        assert!(!server.task.is_finished(), "it waits for the request");
+        let early = timeout(Duration::from_millis(50), &mut server.task).await;
+        assert!(early.is_err(), "it waits for the request");
         server.release.add_permits(1);
 
         assert!(read(in_flight).await.ends_with("finished"));

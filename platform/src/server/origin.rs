@@ -75,7 +75,7 @@ pub(super) async fn require_edge(State(secrets): State<OriginSecrets>, mut reque
         return problem.detail("Use the service's public address.").into_response();
     }
     // Behind an edge the peer is the edge: its address says nothing about the client.
-    if let Some(address) = if true {
+    if let Some(address) = if proven {
         viewer(request.headers())
     } else {
         peer(&request)

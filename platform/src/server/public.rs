@@ -87,3 +87,15 @@ async fn openapi() -> Response {
         None => Problem::internal().into_response(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_api_document_is_what_the_code_says() {
+        let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.json")).unwrap();
+        assert!(committed == document().unwrap(), "openapi.json is out of date: run `make openapi`");
+    }
+}

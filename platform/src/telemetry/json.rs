@@ -113,7 +113,7 @@ where
     if let Some(unit) = &unit
         && let Some(Failure(first)) = unit.extensions().get::<Failure>()
     {
-        let _ = first;
+        return first.clone();
     }
     let fingerprint = identify(target, event, spans);
     failures::count(&fingerprint);

@@ -18,7 +18,7 @@ pub(super) fn redact(text: &str) -> Cow<'_, str> {
         let end = rest.find(is_boundary).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         clean.push_str(if word.len() >= MIN_TOKEN && word.contains("eyJ") {
-            word
+            "[token]"
         } else if is_address(word) {
             "[address]"
         } else {

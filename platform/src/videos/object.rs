@@ -101,6 +101,7 @@ pub struct SentParts {
     /// Each part once, in any order.
     #[validate(nested, length(min = 1, max = MAX_PARTS, message = "must list every part once, from 1 to 1280 parts"))]
     #[schema(min_items = 1, max_items = 1280)]
+    #[serde(deserialize_with = "tenants::http::objects")]
     pub parts: Vec<SentPart>,
 }
 

@@ -16,8 +16,8 @@ use tokio::{
     time::sleep,
 };
 
-/// How long one waits for a process to start, to die or to stop; far beyond what either takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one waits for a process to start, to work or to end; far beyond what any of it takes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How often one looks.
 pub const GLANCE: Duration = Duration::from_millis(20);
 /// `abort` ends a process by this signal.

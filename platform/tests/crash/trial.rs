@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use platform::cognito;
 use reqwest::Method;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    process::{GLANCE, Process},
+    process::{GLANCE, PATIENCE, Process},
     support::{Answer, TestApp, aws, environment, stack},
 };
 
@@ -48,8 +48,6 @@ pub struct Trial {
     pub bucket: String,
     /// The addresses whose accounts count.
     pub emails: Vec<String>,
-    /// What steps before hand to steps after.
-    pub notes: HashMap<&'static str, String>,
     /// The points passed, with their process.
     pub passes: Vec<(&'static str, String)>,
     fault: Option<Fault>,
@@ -110,7 +108,6 @@ impl Trial {
             world: world.clone(),
             bucket,
             emails: Vec::new(),
-            notes: HashMap::new(),
             passes: Vec::new(),
             fault,
             struck: false,
@@ -124,10 +121,6 @@ impl Trial {
         let email = self.app.fresh_email(name);
         self.emails.push(email.clone());
         email
-    }
-
-    pub fn note(&self, name: &str) -> &str {
-        &self.notes[name]
     }
 
     /// Asks the API until it answers, three times at most; a server that died is started again.
@@ -172,7 +165,9 @@ impl Trial {
     /// Has the due jobs done by a worker; if it dies, by another one, some minutes later.
     pub async fn work(&mut self) {
         let mut worker = Process::start("worker", &self.environment, self.fault_of("worker").as_deref());
+        let begun = Instant::now();
         while self.due_jobs().await > 0 {
+            assert!(begun.elapsed() < PATIENCE, "jobs are not done: {}", worker.output());
             if worker.has_ended() {
                 worker.dies_of_its_fault().await;
                 self.struck = true;

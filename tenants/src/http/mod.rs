@@ -12,7 +12,7 @@ mod request_id;
 pub use caller::{Caller, Operator};
 pub use etag::{ETag, IfMatch, WithETag};
 pub use idempotency::{Idempotent, Once};
-pub use json::{Json, Params, PathId};
+pub use json::{Json, Params, PathId, objects};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{FieldError, Problem, ProblemBody};
 pub use request_id::{RequestId, current_request_id, request_id_layer};

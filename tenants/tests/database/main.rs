@@ -4,6 +4,7 @@
 //! that the services connect as.
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod audit;
 mod catalogue;
 mod doctor;

@@ -56,20 +56,12 @@ async fn the_database_goes_away_and_comes_back_by_itself() {
     }
     assert_eq!(members(&tenants).await.unwrap(), 5);
 
-    // A restart between two requests: the pool's connections are stale. Each may cost one request a 503, no more.
+    // A restart between two requests: the pool's connections are stale, and no request pays for that.
     let (first, second) = tokio::join!(members(&tenants), members(&tenants));
     assert_eq!((first.unwrap(), second.unwrap()), (5, 5));
     server.stop().await.unwrap();
     let server = Postgres::start(options).await.unwrap();
-    let mut refused = 0;
-    loop {
-        match members(&tenants).await {
-            Ok(found) => break assert_eq!(found, 5),
-            Err(away) => assert!(matches!(away, Error::Unavailable(_)), "{away:?}"),
-        }
-        refused += 1;
-        assert!(refused <= 8, "a stale connection is not tried twice");
-    }
+    assert_eq!(members(&tenants).await.unwrap(), 5);
 
     tenants.close().await;
     server.stop().await.unwrap();
