@@ -15,7 +15,8 @@ pub fn after(point: &'static str) {
         LazyLock,
         atomic::{AtomicUsize, Ordering},
     };
-    static FAULT: LazyLock<Option<(String, usize)>> = LazyLock::new(|| std::env::var("FFP_FAULT").ok().map(|text| parse(&text)));
+    static FAULT: LazyLock<Option<(String, usize)>> =
+        LazyLock::new(|| std::env::var("FFP_FAULT").ok().map(|text| parse(&text)));
     static PASSES: AtomicUsize = AtomicUsize::new(0);
     tracing::trace!(point, "passed");
     if let Some((fatal, pass)) = &*FAULT

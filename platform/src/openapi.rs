@@ -5,6 +5,7 @@ use utoipa::openapi::{
     path::{Operation, PathItem},
     schema::SchemaType,
     security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    tag::TagBuilder,
 };
 
 /// The content type of refusals.
@@ -19,6 +20,18 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
          `{items, next_cursor}`. A token names its tenant: another tenant's ids answer like ids that do not exist."
             .into(),
     );
+    // The order of the documentation's chapters: a newcomer's.
+    let chapters = [
+        ("auth", "Registering, confirming, logging in, recovering, accepting an invitation"),
+        ("me", "Your profile, password and sessions"),
+        ("tenant", "Your business"),
+        ("members", "Its people"),
+        ("invitations", "Who is asked to join"),
+        ("videos", "Exercise videos: uploading, publishing, streaming, progress"),
+        ("library", "The platform's own videos; for operators"),
+    ];
+    let tag = |(name, description)| TagBuilder::new().name(name).description(Some(description)).build();
+    document.tags = Some(chapters.into_iter().map(tag).collect());
     let components = document.components.get_or_insert_default();
     for (name, description) in [
         ("member", "An ID token of the members' user pool, from `POST /api/v1/auth/login`."),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_s3::{
-    Client,
+    Client, Config,
+    config::timeout::TimeoutConfig,
     error::{ProvideErrorMetadata, SdkError},
     presigning::PresigningConfig,
     primitives::ByteStream,
@@ -12,6 +13,10 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 
 use crate::faults;
+
+/// How long S3 may take to put an object together, which with thousands of parts is longer than for any other call:
+/// for one attempt, and with all of them. Below the limit of a request, so that the caller hears what was slow.
+const ASSEMBLY: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(25));
 
 /// Why storage did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +185,8 @@ impl Storage {
             .key(key)
             .upload_id(upload_id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .customize()
+            .config_override(Config::builder().timeout_config(patient()))
             .send()
             .await
             .map_err(classify)?;
@@ -325,6 +332,14 @@ impl Storage {
             }
         }
     }
+}
+
+fn patient() -> TimeoutConfig {
+    let (attempt, all) = ASSEMBLY;
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(all)
+        .build()
 }
 
 /// What an SDK's error means here. Messages name codes, never content.

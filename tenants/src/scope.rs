@@ -5,11 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use crate::{
-    Error, MemberId, Result, Role, TenantId, TenantTx, Tenants,
-    http::Problem,
-    tx::Mode,
-};
+use crate::{Error, MemberId, Result, Role, TenantId, TenantTx, Tenants, http::Problem, tx::Mode};
 
 /// How long a tenant that uses up its share of the database waits for itself before it is told so.
 const SHARE_PATIENCE: Duration = Duration::from_secs(2);
@@ -47,16 +43,25 @@ impl ActorRole {
 
 impl Actor {
     /// The platform itself.
-    pub const SYSTEM: Self = Self { member: None, role: ActorRole::System };
+    pub const SYSTEM: Self = Self {
+        member: None,
+        role: ActorRole::System,
+    };
 
     /// A member with the role that the member row gives.
     pub fn member(id: MemberId, role: Role) -> Self {
-        Self { member: Some(id.0), role: ActorRole::Member(role) }
+        Self {
+            member: Some(id.0),
+            role: ActorRole::Member(role),
+        }
     }
 
     /// An operator, known by the subject of the operators' pool.
     pub fn operator(subject: Uuid) -> Self {
-        Self { member: Some(subject), role: ActorRole::Operator }
+        Self {
+            member: Some(subject),
+            role: ActorRole::Operator,
+        }
     }
 
     /// Whether the actor holds at least this role in the tenant; the system and operators do.

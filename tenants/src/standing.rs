@@ -156,6 +156,8 @@ fn parse(row: &QueryResult) -> Result<Standing, DbErr> {
         },
         role: text("role")?.parse().map_err(DbErr::Custom)?,
         // Null stands for "never": '-infinity' has no counterpart here.
-        not_before: row.try_get::<Option<DateTime<Utc>>>("", "not_before")?.map_or(i64::MIN, |at| at.timestamp()),
+        not_before: row
+            .try_get::<Option<DateTime<Utc>>>("", "not_before")?
+            .map_or(i64::MIN, |at| at.timestamp()),
     })
 }

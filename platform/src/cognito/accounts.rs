@@ -52,6 +52,8 @@ impl Directory {
             .username(email)
             .password(password.expose_secret())
             .user_attributes(attribute("email", email)?)
+            .customize()
+            .config_override(super::once())
             .send()
             .await
             .map_err(|error| Error::read("SignUp", &error))?;
@@ -111,6 +113,8 @@ impl Directory {
             .username(email)
             .message_action(MessageActionType::Suppress)
             .set_user_attributes(Some(attributes))
+            .customize()
+            .config_override(super::once())
             .send()
             .await
             .map_err(|error| Error::read("AdminCreateUser", &error))?;

@@ -58,6 +58,12 @@ pub fn client(shared: &SdkConfig) -> Client {
     )
 }
 
+/// For calls that make an account: the SDK does not repeat them by itself. Were the answer lost, the repetition would
+/// find the account and call it somebody else's; so the caller is told, and starts over.
+fn once() -> Builder {
+    Builder::new().retry_config(RetryConfig::disabled())
+}
+
 /// Which user pool, and this product's app client in it.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {

@@ -109,12 +109,17 @@ impl Directory {
 }
 
 /// Lets every refusal pass that would tell something about an account: no such account, confirmed already or no
-/// confirmed address (both an invalid parameter), not resettable in its state, its own limit of codes reached.
+/// confirmed address (both an invalid parameter), not resettable in its state, its own limit of codes reached, an
+/// address that takes no mail.
 fn quietly<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Result<()>
 where
     E: ProvideErrorMetadata,
 {
     if error.code() == Some("InvalidParameterException") {
+        return Ok(());
+    }
+    if error.code() == Some("CodeDeliveryFailureException") {
+        tracing::error!(operation, "a code could not be mailed");
         return Ok(());
     }
     match Error::read(operation, error) {

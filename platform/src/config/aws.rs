@@ -17,10 +17,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// An ordinary call with all its attempts.
 const OPERATION: Duration = Duration::from_secs(15);
-/// One attempt on S3, which puts thousands of parts together while the caller waits.
-const S3_ATTEMPT: Duration = Duration::from_secs(20);
-/// A call to S3 with all its attempts: below the limit of a request, so that the caller hears what was slow.
-const S3_OPERATION: Duration = Duration::from_secs(25);
 
 /// Region, endpoint and, where the environment has them, keys.
 #[derive(Clone, Debug)]
@@ -80,7 +76,7 @@ impl AwsConfig {
     pub async fn sdk(&self) -> SdkConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
-            .timeout_config(timeouts(ATTEMPT, OPERATION))
+            .timeout_config(timeouts())
             .retry_config(RetryConfig::standard().with_max_attempts(3));
         if let Some(endpoint) = &self.endpoint {
             // Without the slash, which the SDK would double.
@@ -104,7 +100,6 @@ impl AwsConfig {
         let config = aws_sdk_s3::config::Builder::from(shared)
             // An emulator has no host name for each bucket.
             .force_path_style(self.endpoint.is_some())
-            .timeout_config(timeouts(S3_ATTEMPT, S3_OPERATION))
             // Else the SDK asks browsers that PUT a part for a checksum they did not compute.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -112,10 +107,10 @@ impl AwsConfig {
     }
 }
 
-fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT)
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(operation)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
         .build()
 }

@@ -27,7 +27,9 @@ pub enum Address {
 /// # Errors
 /// Cognito or the database is away. Each step bears repetition.
 pub async fn claim(platform: &Platform, email: &Email) -> Result<Address> {
-    let Some(user) = platform.directory.find(email.as_str()).await? else { return Ok(Address::Free) };
+    let Some(user) = platform.directory.find(email.as_str()).await? else {
+        return Ok(Address::Free);
+    };
     let abandoned = match (user.status, user.tenant_id) {
         (UserStatus::Unconfirmed, _) => true,
         (_, Some(tenant)) => orphaned(platform, TenantId(tenant), &user).await?,
@@ -37,8 +39,16 @@ pub async fn claim(platform: &Platform, email: &Email) -> Result<Address> {
         return Ok(Address::Taken(user));
     }
     if let Some(tenant) = user.tenant_id {
-        platform.tenants.as_system(TenantId(tenant)).write(delete_pending).await?;
+        let in_use = platform
+            .tenants
+            .as_system(TenantId(tenant))
+            .write(delete_pending)
+            .await?;
         faults::after("db.delete_pending");
+        // Confirmed since the account was looked up: it is somebody's now, and deleting it would lock them out.
+        if in_use && user.status == UserStatus::Unconfirmed {
+            return Ok(Address::Taken(user));
+        }
     }
     platform.directory.delete(&user.subject).await?;
     Ok(Address::Free)
@@ -49,11 +59,19 @@ async fn orphaned(platform: &Platform, tenant: TenantId, user: &User) -> Result<
     Ok(old && platform.tenants.standing_now(tenant, &user.subject).await?.is_none())
 }
 
-/// Deletes the transaction's tenant if it was never confirmed. Everything in it goes along.
+/// Deletes the transaction's tenant if it was never confirmed. Everything in it goes along. Answers whether there is a
+/// tenant all the same: one that is in use. Confirming and deleting exclude each other, since both change its row.
 ///
 /// # Errors
 /// As the database says.
-pub async fn delete_pending(tx: &TenantTx) -> Result<()> {
-    tx.run("delete from tenant where id = $1 and status = 'pending'", [tx.tenant_id().0.into()]).await?;
-    Ok(())
+pub async fn delete_pending(tx: &TenantTx) -> Result<bool> {
+    tx.run(
+        "delete from tenant where id = $1 and status = 'pending'",
+        [tx.tenant_id().0.into()],
+    )
+    .await?;
+    Ok(!tx
+        .sql("select 1 from tenant where id = $1", [tx.tenant_id().0.into()])
+        .await?
+        .is_empty())
 }

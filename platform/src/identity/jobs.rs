@@ -4,12 +4,7 @@ use serde::{Deserialize, Serialize};
 use tenants::{Job, JobError, Role, Tenant};
 use uuid::Uuid;
 
-use crate::{
-    Error, Platform,
-    cognito::UserStatus,
-    faults,
-    identity::accounts::delete_pending,
-};
+use crate::{Error, Platform, cognito::UserStatus, faults, identity::accounts::delete_pending};
 
 /// Deletes a removed member's account. The subject names that very account: an address that was invited again
 /// meanwhile has another.
@@ -61,33 +56,18 @@ impl Job for ExpireRegistration {
     type Context = Platform;
 
     async fn run(self, tenant: Tenant, platform: Platform) -> Result<(), JobError> {
-        let pending = tenant
-            .read(async |tx| {
-                let rows = tx.sql("select 1 from tenant where id = $1 and status = 'pending'", [tx.tenant_id().0.into()]);
-                Ok::<_, Error>(!rows.await?.is_empty())
-            })
-            .await?;
-        if !pending {
-            return Ok(());
-        }
-        // The account first: without it nobody can confirm the tenant any more, and a crash here is repeated.
         let user = platform.directory.find(&self.subject).await.map_err(Error::from)?;
-        let own = |id: Option<Uuid>| id == Some(tenant.id().0);
-        if let Some(user) = user.filter(|user| user.status == UserStatus::Unconfirmed && own(user.tenant_id)) {
-            platform.directory.delete(&user.subject).await.map_err(Error::from)?;
-        } else if self.confirmed(&platform).await? {
-            // Confirmed at Cognito and never logged in: logging in makes the tenant active.
+        if user.as_ref().is_some_and(|user| user.status != UserStatus::Unconfirmed) {
+            // In use; or confirmed at Cognito and never logged in, and logging in makes the tenant active.
             return Ok(());
         }
-        tenant.write(delete_pending).await?;
+        // The tenant decides: whoever confirms at this moment has made it active, or finds it gone.
+        let in_use = tenant.write(delete_pending).await?;
         faults::after("db.delete_pending");
+        let own = |id: Option<Uuid>| id == Some(tenant.id().0);
+        if !in_use && let Some(user) = user.filter(|user| own(user.tenant_id)) {
+            platform.directory.delete(&user.subject).await.map_err(Error::from)?;
+        }
         Ok(())
-    }
-}
-
-impl ExpireRegistration {
-    async fn confirmed(&self, platform: &Platform) -> Result<bool, JobError> {
-        let user = platform.directory.find(&self.subject).await.map_err(Error::from)?;
-        Ok(user.is_some_and(|user| user.status != UserStatus::Unconfirmed))
     }
 }

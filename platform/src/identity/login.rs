@@ -9,10 +9,11 @@ use tenants::{
     http::{Json, Problem},
     tokens::Verified,
 };
+use tokio::time::sleep_until;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{email, password, register, unhurried, Email};
+use super::{Email, earliest, email, password, register};
 use crate::{
     Error, Platform, Result,
     cognito::{self, AuthOutcome, Challenge, Tokens},
@@ -70,26 +71,33 @@ pub struct TokenSet {
 pub async fn login(State(platform): State<Platform>, Json(body): Json<Credentials>) -> Result<Json<LoginAnswer>> {
     let email = Email::parse(&body.email)?;
     let secret = SecretString::from(body.password);
+    // From here: how long Cognito takes to refuse may differ as well.
+    let earliest = earliest(&platform);
     let refused = match platform.directory.authenticate(email.as_str(), &secret).await {
         Ok(outcome) => return answer(&platform, outcome).await.map(Json),
         Err(error) => error,
     };
-    // Only refusals wait: they are what an address could be guessed from.
-    let refusal = async {
-        match refused {
-            cognito::Error::NotConfirmed => unconfirmed(&platform, &email, secret).await,
-            error => login_error(error),
-        }
+    let refusal = match refused {
+        cognito::Error::NotConfirmed => unconfirmed(&platform, &email, secret).await,
+        // Counted only where there is an account.
+        cognito::Error::TooManyAttempts => invalid_credentials(),
+        error => login_error(error),
     };
-    Err(unhurried(&platform, refusal).await)
+    // Only refusals wait: they are what an address could be guessed from.
+    sleep_until(earliest).await;
+    Err(refusal)
 }
 
 /// Cognito says "not confirmed" whatever the password; here only the right password learns it.
 async fn unconfirmed(platform: &Platform, email: &Email, secret: SecretString) -> Error {
     match waiting_with(platform, email, secret).await {
-        Ok(true) => Problem::new(StatusCode::FORBIDDEN, "email-not-confirmed", "The address is not confirmed.")
-            .detail("Send the code from the mail to auth/confirm, or ask auth/resend for a new one.")
-            .into(),
+        Ok(true) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "email-not-confirmed",
+            "The address is not confirmed.",
+        )
+        .detail("Send the code from the mail to auth/confirm, or ask auth/resend for a new one.")
+        .into(),
         Ok(false) => invalid_credentials(),
         Err(error) => error,
     }
@@ -102,7 +110,12 @@ async fn waiting_with(platform: &Platform, email: &Email, secret: SecretString) 
         Some(tenant) => {
             let read = async |tx: &tenants::TenantTx| {
                 let rows = tx.sql("select password_check from registration", []).await?;
-                Ok::<_, Error>(rows.first().map(|row| row.try_get("", "password_check")).transpose()?.unwrap_or_default())
+                Ok::<_, Error>(
+                    rows.first()
+                        .map(|row| row.try_get("", "password_check"))
+                        .transpose()?
+                        .unwrap_or_default(),
+                )
             };
             platform.tenants.as_system(TenantId(tenant)).read(read).await?
         }
@@ -111,7 +124,9 @@ async fn waiting_with(platform: &Platform, email: &Email, secret: SecretString) 
 }
 
 fn login_error(error: cognito::Error) -> Error {
-    use cognito::Error::{CodeMismatch, InvalidCredentials, InvalidPassword, NotFound, PasswordResetRequired, TooManyAttempts};
+    use cognito::Error::{
+        CodeMismatch, InvalidCredentials, InvalidPassword, NotFound, PasswordResetRequired, TooManyAttempts,
+    };
     match error {
         InvalidCredentials | NotFound => invalid_credentials(),
         CodeMismatch | cognito::Error::CodeExpired => {
@@ -119,11 +134,13 @@ fn login_error(error: cognito::Error) -> Error {
                 .field("/answer", "must be the code that the authenticator shows now")
                 .into()
         }
-        PasswordResetRequired => {
-            Problem::new(StatusCode::FORBIDDEN, "password-reset-required", "The password must be set anew.")
-                .detail("Ask auth/forgot-password for a code.")
-                .into()
-        }
+        PasswordResetRequired => Problem::new(
+            StatusCode::FORBIDDEN,
+            "password-reset-required",
+            "The password must be set anew.",
+        )
+        .detail("Ask auth/forgot-password for a code.")
+        .into(),
         InvalidPassword(detail) => Problem::invalid("/answer", detail).into(),
         TooManyAttempts => register::too_many_attempts(),
         other => other.into(),
@@ -132,15 +149,21 @@ fn login_error(error: cognito::Error) -> Error {
 
 /// The same for a wrong password and an unknown address.
 fn invalid_credentials() -> Error {
-    Problem::new(StatusCode::UNAUTHORIZED, "invalid-credentials", "Address or password is wrong.").into()
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "invalid-credentials",
+        "Address or password is wrong.",
+    )
+    .into()
 }
 
 async fn answer(platform: &Platform, outcome: AuthOutcome) -> Result<LoginAnswer> {
     match outcome {
         AuthOutcome::Tokens(tokens) => Ok(LoginAnswer::Tokens(admit(platform, tokens, None).await?)),
-        AuthOutcome::Challenge { challenge, session } => {
-            Ok(LoginAnswer::Challenge { challenge: challenge.as_str(), session })
-        }
+        AuthOutcome::Challenge { challenge, session } => Ok(LoginAnswer::Challenge {
+            challenge: challenge.as_str(),
+            session,
+        }),
     }
 }
 
@@ -151,9 +174,11 @@ async fn admit(platform: &Platform, mut tokens: Tokens, known: Option<&SecretStr
     let standing = standing(platform, &token).await?;
     match standing.tenant_status {
         TenantStatus::Suspended => {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "tenant-suspended", "This account is suspended.")
-                .detail("Please get in touch with support.")
-                .into());
+            return Err(
+                Problem::new(StatusCode::FORBIDDEN, "tenant-suspended", "This account is suspended.")
+                    .detail("Please get in touch with support.")
+                    .into(),
+            );
         }
         TenantStatus::Pending => return Err(invalid_credentials()),
         TenantStatus::Active => {}
@@ -187,7 +212,9 @@ async fn admit(platform: &Platform, mut tokens: Tokens, known: Option<&SecretStr
 async fn verified(platform: &Platform, tokens: &Tokens) -> Result<Verified> {
     let verified = platform.tenants.verifier().verify(tokens.id.expose_secret()).await;
     verified.map_err(|error| match error {
-        tenants::tokens::TokenError::KeysUnavailable => tenants::Error::Unavailable("the identity provider's keys").into(),
+        tenants::tokens::TokenError::KeysUnavailable => {
+            tenants::Error::Unavailable("the identity provider's keys").into()
+        }
         error => tenants::Error::Internal(format!("the pool's own token was refused: {error}")).into(),
     })
 }
@@ -226,9 +253,16 @@ pub struct ChallengeAnswer {
     responses((status = 200, description = "Tokens, or a challenge to answer", body = LoginAnswer),
               (status = 401, description = "`invalid-credentials`, or `code-invalid` for a challenge's code"),
               (status = 403, description = "`email-not-confirmed`, `password-reset-required` or `tenant-suspended`")))]
-pub async fn challenge(State(platform): State<Platform>, Json(body): Json<ChallengeAnswer>) -> Result<Json<LoginAnswer>> {
+pub async fn challenge(
+    State(platform): State<Platform>,
+    Json(body): Json<ChallengeAnswer>,
+) -> Result<Json<LoginAnswer>> {
     let given = SecretString::from(body.answer);
-    let outcome = platform.directory.answer_challenge(&body.session, body.challenge, &given).await.map_err(login_error)?;
+    let outcome = platform
+        .directory
+        .answer_challenge(&body.session, body.challenge, &given)
+        .await
+        .map_err(login_error)?;
     answer(&platform, outcome).await.map(Json)
 }
 
@@ -257,6 +291,9 @@ pub async fn refresh(State(platform): State<Platform>, Json(body): Json<Refresh>
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", security(()), request_body = Refresh,
     responses((status = 204, description = "Logged out, whatever the token was")))]
 pub async fn logout(State(platform): State<Platform>, Json(body): Json<Refresh>) -> Result<StatusCode> {
-    platform.directory.revoke(&SecretString::from(body.refresh_token)).await?;
+    platform
+        .directory
+        .revoke(&SecretString::from(body.refresh_token))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

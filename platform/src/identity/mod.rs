@@ -28,8 +28,13 @@ pub use password::acceptable as acceptable_password;
 
 /// Runs `work` and answers no earlier than the floor, so that the time says nothing about whether an address is known.
 async fn unhurried<T>(platform: &Platform, work: impl Future<Output = T>) -> T {
-    let earliest = Instant::now() + platform.settings.auth_floor;
+    let earliest = earliest(platform);
     let outcome = work.await;
     sleep_until(earliest).await;
     outcome
+}
+
+/// When a request that came now may be answered at the earliest.
+fn earliest(platform: &Platform) -> Instant {
+    Instant::now() + platform.settings.auth_floor
 }

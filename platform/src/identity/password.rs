@@ -1,14 +1,26 @@
 //! Passwords: what is accepted, and the check of one that waits for its confirmation.
 
-use std::num::NonZeroU32;
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, LazyLock},
+    thread::available_parallelism,
+};
 
 use aws_lc_rs::pbkdf2;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 use validator::ValidationError;
 
 /// OWASP's figure for PBKDF2 with HMAC-SHA-256 (Password Storage Cheat Sheet, 2023).
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
+
+/// Derivations at a time: half the processors, so that anonymous callers can't slow everybody else down with them.
+static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    Arc::new(Semaphore::new(
+        available_parallelism().map_or(1, |all| all.get() / 2).max(1),
+    ))
+});
 
 const MESSAGE: &str = "must be 10 to 256 characters, without control characters and without spaces at its ends";
 
@@ -17,7 +29,11 @@ const MESSAGE: &str = "must be 10 to 256 characters, without control characters 
 pub fn acceptable(password: &str) -> Result<(), ValidationError> {
     let length = password.chars().count();
     let good = (10..=256).contains(&length) && password.trim() == password && !password.chars().any(char::is_control);
-    if good { Ok(()) } else { Err(ValidationError::new("password").with_message(MESSAGE.into())) }
+    if good {
+        Ok(())
+    } else {
+        Err(ValidationError::new("password").with_message(MESSAGE.into()))
+    }
 }
 
 /// A salted hash of a password.
@@ -26,7 +42,11 @@ pub(super) async fn hash(password: SecretString) -> String {
     // Without randomness there is no safe way on.
     getrandom::fill(&mut salt).expect("the operating system gives random bytes");
     let derived = derive(salt.to_vec(), password).await;
-    format!("pbkdf2-sha256${ITERATIONS}${}${}", BASE64.encode(salt), BASE64.encode(derived))
+    format!(
+        "pbkdf2-sha256${ITERATIONS}${}${}",
+        BASE64.encode(salt),
+        BASE64.encode(derived)
+    )
 }
 
 /// Whether this is the password of that hash. Takes as long for a hash that can't be read.
@@ -39,7 +59,10 @@ pub(super) async fn matches(password: SecretString, hash: &str) -> bool {
 }
 
 async fn derive(salt: Vec<u8>, password: SecretString) -> Vec<u8> {
+    // Nobody closes the semaphore. The place goes along: work that was begun goes on after its caller hung up.
+    let place = Arc::clone(&PLACES).acquire_owned().await;
     let work = move || {
+        let _place = place;
         let mut derived = vec![0u8; 32];
         let secret = password.expose_secret().as_bytes();
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, secret, &mut derived);
@@ -66,7 +89,14 @@ mod tests {
     #[test]
     fn length_decides() {
         assert!(acceptable("ten chars!").is_ok() && acceptable(&"é".repeat(256)).is_ok());
-        for bad in ["", "ninechars", " leading space", "trailing space ", "with\nnew line", &"x".repeat(257)] {
+        for bad in [
+            "",
+            "ninechars",
+            " leading space",
+            "trailing space ",
+            "with\nnew line",
+            &"x".repeat(257),
+        ] {
             assert!(acceptable(bad).is_err(), "{bad:?}");
         }
     }

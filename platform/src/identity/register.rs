@@ -4,7 +4,10 @@ use axum::{extract::State, http::StatusCode};
 use chrono::{TimeDelta, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use tenants::{Audit, MemberId, Role, TenantId, TenantTx, http::{Json, Problem}};
+use tenants::{
+    Audit, MemberId, Role, TenantId, TenantTx,
+    http::{Json, Problem},
+};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -15,7 +18,12 @@ use super::{
     jobs::ExpireRegistration,
     password, text, unhurried,
 };
-use crate::{Platform, Result, cognito::{self, UserStatus}, faults, mail::Message};
+use crate::{
+    Platform, Result,
+    cognito::{self, UserStatus},
+    faults,
+    mail::Message,
+};
 
 /// Pending registrations live this long.
 const UNCONFIRMED_DAYS: i64 = 7;
@@ -59,7 +67,11 @@ pub struct Registered {
 
 impl Registered {
     fn new() -> Self {
-        Self { tenant_id: TenantId::new(), member_id: MemberId::new(), status: "confirmation_required" }
+        Self {
+            tenant_id: TenantId::new(),
+            member_id: MemberId::new(),
+            status: "confirmation_required",
+        }
     }
 }
 
@@ -89,7 +101,10 @@ async fn make(platform: &Platform, email: &Email, new: NewRegistration) -> Resul
     let role = Role::Owner;
     let made = async {
         let subject = platform.directory.sign_up(email.as_str(), &secret).await?;
-        platform.directory.set_tenant(&subject, registered.tenant_id.0, role.as_str()).await?;
+        platform
+            .directory
+            .set_tenant(&subject, registered.tenant_id.0, role.as_str())
+            .await?;
         Ok(subject)
     };
     let subject = match made.await {
@@ -125,23 +140,58 @@ async fn insert(
     storage_limit: i64,
 ) -> Result<()> {
     let (tenant, member) = (ids.tenant_id.0, ids.member_id.0);
-    let kind = if new.business_name.is_some() { "business" } else { "individual" };
+    let kind = if new.business_name.is_some() {
+        "business"
+    } else {
+        "individual"
+    };
     let name = new.business_name.as_deref().unwrap_or(&new.full_name).trim();
     let zone = new.time_zone.as_deref().unwrap_or("UTC");
-    let values = [tenant.into(), kind.into(), name.into(), zone.into(), storage_limit.into()];
-    tx.run("insert into tenant (id, kind, name, time_zone, storage_limit_bytes) values ($1, $2, $3, $4, $5)", values).await?;
+    let values = [
+        tenant.into(),
+        kind.into(),
+        name.into(),
+        zone.into(),
+        storage_limit.into(),
+    ];
+    tx.run(
+        "insert into tenant (id, kind, name, time_zone, storage_limit_bytes) values ($1, $2, $3, $4, $5)",
+        values,
+    )
+    .await?;
     tx.run(
         "insert into member (tenant_id, id, subject, full_name, role, status, time_zone) \
          values ($1, $2, $3, $4, 'owner', 'pending', $5)",
-        [tenant.into(), member.into(), subject.into(), new.full_name.trim().into(), zone.into()],
+        [
+            tenant.into(),
+            member.into(),
+            subject.into(),
+            new.full_name.trim().into(),
+            zone.into(),
+        ],
     )
     .await?;
     let contact = [tenant.into(), member.into(), email.as_str().into()];
-    tx.run("insert into member_contact (tenant_id, id, email) values ($1, $2, $3)", contact).await?;
+    tx.run(
+        "insert into member_contact (tenant_id, id, email) values ($1, $2, $3)",
+        contact,
+    )
+    .await?;
     let check = [tenant.into(), member.into(), check.into()];
-    tx.run("insert into registration (tenant_id, id, password_check) values ($1, $2, $3)", check).await?;
+    tx.run(
+        "insert into registration (tenant_id, id, password_check) values ($1, $2, $3)",
+        check,
+    )
+    .await?;
     let expiry = Utc::now() + TimeDelta::days(UNCONFIRMED_DAYS);
-    tx.enqueue(&ExpireRegistration { subject: subject.to_owned() }, subject, Some(expiry)).await?;
+    tx.enqueue(
+        &ExpireRegistration {
+            subject: subject.to_owned(),
+        },
+        subject,
+        Some(expiry),
+    )
+    .await?;
     Ok(())
 }
 
@@ -179,12 +229,18 @@ pub async fn confirm(State(platform): State<Platform>, Json(body): Json<Confirma
 }
 
 async fn confirm_address(platform: &Platform, email: &Email, code: &str) -> Result<()> {
-    let Some(user) = platform.directory.find(email.as_str()).await? else { return Err(wrong_code()) };
-    let Some(tenant) = user.tenant_id.map(TenantId) else { return Err(wrong_code()) };
+    let Some(user) = platform.directory.find(email.as_str()).await? else {
+        return Err(wrong_code());
+    };
+    let Some(tenant) = user.tenant_id.map(TenantId) else {
+        return Err(wrong_code());
+    };
     // A registration that crashed before its tenant was written can't be confirmed, only repeated.
-    let pending = platform.tenants.standing_now(tenant, &user.subject).await?.is_some_and(|standing| {
-        standing.tenant_status == tenants::TenantStatus::Pending
-    });
+    let pending = platform
+        .tenants
+        .standing_now(tenant, &user.subject)
+        .await?
+        .is_some_and(|standing| standing.tenant_status == tenants::TenantStatus::Pending);
     if !pending {
         return Err(wrong_code());
     }
@@ -208,7 +264,11 @@ pub(super) async fn activate(platform: &Platform, tenant: TenantId) -> Result<()
             if tx.run(text, [tenant.0.into()]).await? == 0 {
                 return Ok::<_, crate::Error>(());
             }
-            tx.run("update member set status = 'active', updated_at = now() where status = 'pending'", []).await?;
+            tx.run(
+                "update member set status = 'active', updated_at = now() where status = 'pending'",
+                [],
+            )
+            .await?;
             tx.run("delete from registration", []).await?;
             let audit = Audit {
                 action: "tenant.confirmed",
@@ -227,24 +287,30 @@ pub(super) async fn activate(platform: &Platform, tenant: TenantId) -> Result<()
 
 /// The same for a wrong code, an old one and an address that is not waiting for one.
 pub(super) fn wrong_code() -> crate::Error {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "code-invalid", "The code is not right.")
-        .detail("It may be mistyped, out of date or used. Ask for a new one.")
-        .field("/code", "must be the newest code that was mailed to this address")
-        .into()
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "code-invalid",
+        "The code is not right.",
+    )
+    .detail(
+        "It may be mistyped, out of date or used, or there were too many attempts. Wait a while and ask for a new one.",
+    )
+    .field("/code", "must be the newest code that was mailed to this address")
+    .into()
 }
 
 /// What a refused code becomes.
 pub(super) fn code_error(error: cognito::Error) -> crate::Error {
     use cognito::Error::{AlreadyConfirmed, CodeExpired, CodeMismatch, InvalidPassword, NotFound, TooManyAttempts};
     match error {
-        CodeMismatch | CodeExpired | NotFound | AlreadyConfirmed => wrong_code(),
+        // Cognito counts attempts only where there is an account: saying so would tell that there is one.
+        CodeMismatch | CodeExpired | NotFound | AlreadyConfirmed | TooManyAttempts => wrong_code(),
         InvalidPassword(detail) => Problem::invalid("/new_password", detail).into(),
-        TooManyAttempts => too_many_attempts(),
         other => other.into(),
     }
 }
 
-/// Cognito counts wrong codes and passwords itself.
+/// Cognito counts wrong codes and passwords itself. Only for those who have proved that the account is theirs.
 pub(super) fn too_many_attempts() -> crate::Error {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts.")
         .detail("Wait a while before the next one.")
@@ -267,7 +333,10 @@ pub struct Addressed {
     responses((status = 202, description = "If the address is waiting for one, a code is on its way")))]
 pub async fn resend(State(platform): State<Platform>, Json(body): Json<Addressed>) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(&platform, async { quietly(platform.directory.resend(email.as_str()).await) }).await?;
+    unhurried(&platform, async {
+        quietly(platform.directory.resend(email.as_str()).await)
+    })
+    .await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -280,5 +349,23 @@ pub(super) fn quietly(outcome: Result<(), cognito::Error>) -> Result<()> {
             Ok(())
         }
         Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(error: cognito::Error) -> (u16, Vec<tenants::http::FieldError>) {
+        let problem = tenants::Error::from(code_error(error)).into_problem();
+        (problem.status.as_u16(), problem.errors.clone())
+    }
+
+    #[test]
+    fn attempts_that_are_counted_only_for_known_addresses_do_not_show() {
+        use cognito::Error::{CodeExpired, CodeMismatch, NotFound, TooManyAttempts};
+        for error in [CodeExpired, NotFound, TooManyAttempts] {
+            assert_eq!(answer(error), answer(CodeMismatch));
+        }
     }
 }

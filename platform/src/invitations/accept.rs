@@ -63,30 +63,46 @@ struct Open {
 #[utoipa::path(post, path = "/api/v1/auth/accept-invitation", tag = "auth", security(()), request_body = Acceptance,
     responses((status = 201, description = "The account is made: log in", body = Joined),
               (status = 409, description = "`account-elsewhere`, or `in-progress` when it was sent twice at once")))]
-pub async fn accept(State(platform): State<Platform>, Json(body): Json<Acceptance>) -> Result<(StatusCode, Json<Joined>)> {
+pub async fn accept(
+    State(platform): State<Platform>,
+    Json(body): Json<Acceptance>,
+) -> Result<(StatusCode, Json<Joined>)> {
     let (tenant_id, secret) = Secret::parse(&body.token).ok_or_else(invalid)?;
     let tenant = platform.tenants.as_system(tenant_id);
     let open = tenant.read(async |tx| find_open(tx, &secret).await).await?;
     let subject = account(&platform, &tenant, &open).await?;
     let password = SecretString::from(body.password);
-    platform.directory.set_password(&subject, &password).await.map_err(|error| match error {
-        cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/password", detail)),
-        other => other.into(),
-    })?;
+    platform
+        .directory
+        .set_password(&subject, &password)
+        .await
+        .map_err(|error| match error {
+            cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/password", detail)),
+            other => other.into(),
+        })?;
     let name = body.full_name.trim();
-    let member_id = tenant.write(async |tx| join(tx, &open, &secret, &subject, name).await).await?;
+    let member_id = tenant
+        .write(async |tx| join(tx, &open, &secret, &subject, name).await)
+        .await?;
     faults::after("db.join");
     Ok((StatusCode::CREATED, Json(Joined { tenant_id, member_id })))
 }
 
 async fn find_open(tx: &TenantTx, secret: &Secret) -> Result<Open> {
+    // The inviter must still be one who may: an instance that has not heard of a removal lets them go on for seconds.
     let text = "select i.id, i.email, i.role from invitation i join tenant t on t.id = i.tenant_id \
+                join member m on m.tenant_id = i.tenant_id and m.id = i.invited_by \
+                    and m.status = 'active' and role_rank(m.role) >= role_rank(i.role) \
                 where i.token_hash = $1 and i.accepted_at is null and i.revoked_at is null and i.expires_at > now() \
                 and t.status = 'active'";
     let rows = tx.sql(text, [secret.hash().into()]).await?;
     let row = rows.first().ok_or_else(invalid)?;
     let email: String = row.try_get("", "email")?;
-    Ok(Open { id: row.try_get("", "id")?, email: Email::parse(&email)?, role: row.try_get("", "role")? })
+    Ok(Open {
+        id: row.try_get("", "id")?,
+        email: Email::parse(&email)?,
+        role: row.try_get("", "role")?,
+    })
 }
 
 /// The account that joins: a new one, or the one that an earlier try of this made.
@@ -99,10 +115,16 @@ async fn account(platform: &Platform, tenant: &Tenant, open: &Open) -> Result<St
             Earlier::Elsewhere => return Err(account_elsewhere()),
         }
     }
-    match platform.directory.create(open.email.as_str(), tenant.id().0, &open.role).await {
+    match platform
+        .directory
+        .create(open.email.as_str(), tenant.id().0, &open.role)
+        .await
+    {
         Ok(subject) => Ok(subject),
         // A twin of this request made it.
-        Err(cognito::Error::Exists) => Err(Problem::conflict("in-progress", "The invitation is being accepted.").into()),
+        Err(cognito::Error::Exists) => {
+            Err(Problem::conflict("in-progress", "The invitation is being accepted.").into())
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -134,13 +156,29 @@ async fn join(tx: &TenantTx, open: &Open, secret: &Secret, subject: &str, name: 
     tx.run(
         "insert into member (tenant_id, id, subject, full_name, role, status, time_zone) \
          select $1, $2, $3, $4, $5, 'active', time_zone from tenant where id = $1",
-        [tenant.into(), member.0.into(), subject.into(), name.into(), open.role.clone().into()],
+        [
+            tenant.into(),
+            member.0.into(),
+            subject.into(),
+            name.into(),
+            open.role.clone().into(),
+        ],
     )
     .await?;
     let contact = [tenant.into(), member.0.into(), open.email.as_str().into()];
-    tx.run("insert into member_contact (tenant_id, id, email) values ($1, $2, $3)", contact).await?;
+    tx.run(
+        "insert into member_contact (tenant_id, id, email) values ($1, $2, $3)",
+        contact,
+    )
+    .await?;
     let detail = serde_json::json!({ "invitation": open.id, "role": open.role });
-    tx.audit(Audit { action: "member.joined", object_kind: "member", object_id: Some(member.0), detail }).await?;
+    tx.audit(Audit {
+        action: "member.joined",
+        object_kind: "member",
+        object_id: Some(member.0),
+        detail,
+    })
+    .await?;
     tx.member_changed(subject);
     Ok(member)
 }

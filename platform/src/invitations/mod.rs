@@ -127,9 +127,9 @@ pub async fn list(tx: &TenantTx, limit: u64, cursor: Cursor) -> Result<Vec<Invit
 /// Has a new mail sent. The old secret dies at once.
 ///
 /// # Errors
-/// 404, 409 `not-open`.
+/// 404, 403 for a role above the caller's, 409 `not-open`.
 pub async fn resend(tx: &TenantTx, id: Uuid) -> Result<()> {
-    find(tx, id).await?;
+    outranked(tx, &find(tx, id).await?)?;
     let text = "update invitation set token_hash = null, sent_at = null, expires_at = $2 \
                 where id = $1 and accepted_at is null and revoked_at is null";
     if tx.run(text, [id.into(), (Utc::now() + VALID).into()]).await? == 0 {
@@ -142,9 +142,10 @@ pub async fn resend(tx: &TenantTx, id: Uuid) -> Result<()> {
 /// Takes an invitation back.
 ///
 /// # Errors
-/// 404, 409 `not-open`.
+/// 404, 403 for a role above the caller's, 409 `not-open`.
 pub async fn revoke(tx: &TenantTx, id: Uuid) -> Result<()> {
     let invitation = find(tx, id).await?;
+    outranked(tx, &invitation)?;
     if invitation.status == "revoked" {
         return Ok(());
     }
@@ -153,6 +154,30 @@ pub async fn revoke(tx: &TenantTx, id: Uuid) -> Result<()> {
         return Err(not_open());
     }
     audit(tx, "invitation.revoked", id, serde_json::json!({})).await
+}
+
+/// Takes back the open invitations that a member made to roles above `kept`, or all of them.
+///
+/// # Errors
+/// As the database says.
+pub async fn take_back(tx: &TenantTx, inviter: Uuid, kept: Option<Role>) -> Result<()> {
+    let text = "update invitation set revoked_at = now(), token_hash = null \
+                where invited_by = $1 and accepted_at is null and revoked_at is null \
+                and role_rank(role) > role_rank($2) returning id";
+    let kept = kept.map_or("", Role::as_str);
+    for row in tx.sql(text, [inviter.into(), kept.into()]).await? {
+        audit(tx, "invitation.revoked", row.try_get("", "id")?, serde_json::json!({ "inviter": inviter })).await?;
+    }
+    Ok(())
+}
+
+/// The row policies would find nothing to change; this says why.
+fn outranked(tx: &TenantTx, invitation: &Invitation) -> Result<()> {
+    let role: Role = invitation.role.parse().map_err(DbErr::Custom)?;
+    if tx.actor().at_least(role) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("It invites to a role above yours.").into())
 }
 
 fn not_open() -> Error {

@@ -17,6 +17,7 @@ use self::entity::{Column, Entity, Model, contact};
 use crate::{
     Result,
     identity::jobs::{DeleteAccount, RepeatRole},
+    invitations,
 };
 
 /// A member and, where the reader may see it, their address.
@@ -91,6 +92,12 @@ pub async fn change(tx: &TenantTx, caller: &Caller, member: &Model, role: Option
     if new_status != member.status {
         audit(tx, "member.status-changed", member.id, serde_json::json!({"from": member.status, "to": new_status})).await?;
     }
+    // Nobody comes back, or up again, by an invitation they made before.
+    if new_status != "active" {
+        invitations::take_back(tx, member.id, None).await?;
+    } else if new_role < current {
+        invitations::take_back(tx, member.id, Some(new_role)).await?;
+    }
     tx.member_changed(&member.subject);
     Ok(())
 }
@@ -98,14 +105,21 @@ pub async fn change(tx: &TenantTx, caller: &Caller, member: &Model, role: Option
 /// Removes a member: their power ends, their address is free, their account is deleted by a job.
 ///
 /// # Errors
-/// 403 for somebody above the caller, 409 `last-owner`.
+/// 403 for somebody above the caller, 409 `last-owner`, 409 `changed` for a race with another change.
 pub async fn remove(tx: &TenantTx, caller: &Caller, member: &Model) -> Result<()> {
     outranked(caller, member.role()?)?;
     if member.role()? == Role::Owner {
         another_owner_remains(tx, member.id).await?;
     }
-    let text = "update member set status = 'removed', not_before = now(), version = version + 1, updated_at = now() where id = $1";
-    tx.run(text, [member.id.into()]).await?;
+    let text = "update member set status = 'removed', not_before = now(), version = version + 1, updated_at = now() \
+                where id = $1 and role = $2 and status <> 'removed'";
+    // What was checked above must still hold: they may have been made an owner since the row was read.
+    if tx.run(text, [member.id.into(), member.role.clone().into()]).await? == 0 {
+        return Err(Problem::conflict("changed", "The member was changed at the same time.")
+            .detail("Look at them again, and repeat it if you still want to.")
+            .into());
+    }
+    invitations::take_back(tx, member.id, None).await?;
     tx.run("delete from member_contact where id = $1", [member.id.into()]).await?;
     tx.enqueue(&DeleteAccount { subject: member.subject.clone() }, &member.subject, None).await?;
     audit(tx, "member.removed", member.id, serde_json::json!({"role": member.role})).await?;

@@ -1,44 +1,79 @@
 //! What holds for every request: its size and time are limited, a panic is a 500, a refusal is a problem document,
 //! and answers carry the headers that keep them where they belong.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
-    body::Body,
+    body::{Body, BodyDataStream, Bytes, HttpBody},
     extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures::{FutureExt, StreamExt};
+use futures::{
+    FutureExt, Stream, StreamExt,
+    stream::{Fuse, poll_fn},
+};
+use http_body_util::Limited;
 use tenants::http::Problem;
 
 use super::Health;
 
-/// Bytes of a refused body that are still read and thrown away. A client that is told off while it sends would often
+/// Bytes of an unread body that are still read and thrown away. A client that is told off while it sends would often
 /// see a broken connection instead of the answer.
 const DISCARDED: usize = 8 * 1024 * 1024;
+/// How long that may take.
+const DISCARDING: Duration = Duration::from_secs(10);
 /// A year, the least that browsers' preload lists take.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Where everything is somebody's.
 const API: &str = "/api/v1";
 
+/// A request's body, shared by whoever handles the request and whoever clears up behind them.
+type Shared = Arc<Mutex<Fuse<BodyDataStream>>>;
+
 /// Refuses a body that says it is larger than `limit`, in bytes; one that turns out larger ends where it is read.
+/// What nobody reads of a body, because its request is refused before, is read behind the answer.
 pub(super) async fn limit_body(State(limit): State<usize>, request: Request, next: Next) -> Response {
-    let declared = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|bytes| bytes > limit) {
-        let waits_for_leave = request.headers().contains_key(header::EXPECT);
-        if !waits_for_leave && declared.is_some_and(|bytes| bytes <= DISCARDED) {
-            let mut body = request.into_body().into_data_stream();
-            while let Some(Ok(_)) = body.next().await {}
-        }
-        return too_large(limit).into_response();
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return next.run(Request::from_parts(parts, body)).await;
     }
-    next.run(request.map(|body| Body::new(http_body_util::Limited::new(body, limit))))
-        .await
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let declared = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let waits_for_leave = parts.headers.contains_key(header::EXPECT);
+    let body: Shared = Arc::new(Mutex::new(body.into_data_stream().fuse()));
+    let response = if declared.is_some_and(|bytes| bytes > limit) {
+        too_large(limit).into_response()
+    } else {
+        let limited = Limited::new(Body::from_stream(chunks(Arc::clone(&body))), limit);
+        next.run(Request::from_parts(parts, Body::new(limited))).await
+    };
+    // A client that waits for leave to send has sent nothing.
+    if !waits_for_leave {
+        tokio::spawn(tokio::time::timeout(DISCARDING, discard(body)));
+    }
+    response
+}
+
+fn chunks(body: Shared) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send {
+    poll_fn(move |context| body.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
+}
+
+async fn discard(body: Shared) {
+    let mut chunks = pin!(chunks(body));
+    let mut bytes = 0;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        bytes += chunk.len();
+        if bytes > DISCARDED {
+            return;
+        }
+    }
 }
 
 fn too_large(limit: usize) -> Problem {

@@ -78,7 +78,15 @@ pub(super) async fn complete(platform: &Platform, tenant: &Tenant, id: Uuid, par
         ));
     };
     let outcome = if i64::try_from(object.size) == Ok(row.size_bytes) {
-        match examine(&platform.storage, &row.object_key, object.size, &row.content_type).await? {
+        match examine(
+            tenant.id(),
+            &platform.storage,
+            &row.object_key,
+            object.size,
+            &row.content_type,
+        )
+        .await?
+        {
             Ok(probe) => Outcome::Accepted(probe),
             Err(refusal) => refusal.into(),
         }

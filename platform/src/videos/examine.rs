@@ -1,9 +1,15 @@
 //! The probe, on an object in storage.
 
-use std::{io, sync::OnceLock, time::Duration};
+use std::{
+    io,
+    sync::{Arc, LazyLock, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use moka::sync::Cache;
+use tenants::TenantId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::probe::{self, Ffprobe, Probe, ProbeError, RangeReader, Refusal};
 use crate::{
@@ -13,6 +19,17 @@ use crate::{
 
 /// Each probe may hold 130 MiB; so many run at a time in one process, and the others wait.
 static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// How many of them one tenant has at most: files made to take long must not keep the others waiting.
+const PLACES_OF_ONE: usize = 2;
+
+/// Each tenant's places, as long as somebody asks for them. Kept for longer than a request lasts.
+static OWN: LazyLock<Cache<TenantId, Arc<Semaphore>>> = LazyLock::new(|| {
+    Cache::builder()
+        .max_capacity(100_000)
+        .time_to_idle(Duration::from_secs(120))
+        .build()
+});
 
 /// How long one waits for a place: what two probes take at most, within the time clients wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -45,9 +62,15 @@ impl RangeReader for Stored<'_> {
 ///
 /// # Errors
 /// 503 when it could not be examined now; that says nothing of the object.
-pub(super) async fn examine(storage: &Storage, key: &str, size: u64, declared: &str) -> Result<Result<Probe, Refusal>> {
+pub(super) async fn examine(
+    tenant: TenantId,
+    storage: &Storage,
+    key: &str,
+    size: u64,
+    declared: &str,
+) -> Result<Result<Probe, Refusal>> {
     let away = |what: &'static str| crate::Error::from(tenants::Error::Unavailable(what));
-    let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, PLACES.acquire()).await else {
+    let Ok(Some(_place)) = tokio::time::timeout(PATIENCE, place(tenant)).await else {
         return Err(away("the examination of videos, which is busy with others"));
     };
     let stored = Stored { storage, key, size };
@@ -71,6 +94,12 @@ pub(super) async fn examine(storage: &Storage, key: &str, size: u64, declared: &
     }
 }
 
+/// A place among the tenant's own, and then one among all. None is never: nobody closes the semaphores.
+async fn place(tenant: TenantId) -> Option<(OwnedSemaphorePermit, SemaphorePermit<'static>)> {
+    let own = OWN.get_with(tenant, || Arc::new(Semaphore::new(PLACES_OF_ONE)));
+    Some((own.acquire_owned().await.ok()?, PLACES.acquire().await.ok()?))
+}
+
 /// The machine's `ffprobe`, looked for until it is found.
 fn ffprobe() -> Result<&'static Ffprobe> {
     static FOUND: OnceLock<Ffprobe> = OnceLock::new();
@@ -82,4 +111,22 @@ fn ffprobe() -> Result<&'static Ffprobe> {
         crate::Error::from(tenants::Error::Unavailable("the examination of videos"))
     })?;
     Ok(FOUND.get_or_init(|| found))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn one_tenants_examinations_leave_room_for_another() {
+        let (acme, globex) = (TenantId::new(), TenantId::new());
+        let held = [place(acme).now_or_never(), place(acme).now_or_never()];
+        assert!(held.iter().all(Option::is_some));
+        assert!(place(acme).now_or_never().is_none(), "the third waits");
+        assert!(place(globex).now_or_never().is_some());
+        drop(held);
+        assert!(place(acme).now_or_never().is_some());
+    }
 }

@@ -2,10 +2,10 @@
 
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
-use tenants::{Job, JobError, Tenant, TenantTx};
+use tenants::{Job, JobError, Tenant, TenantId, TenantTx};
 use uuid::Uuid;
 
-use super::audit;
+use super::{audit, object};
 use crate::{Error, Platform, faults, storage::Storage};
 
 /// Deletes an object in all its versions, and uploads to it that were never finished.
@@ -29,13 +29,17 @@ impl Job for DeleteObject {
     const KIND: &'static str = "videos.delete_object";
     type Context = Platform;
 
-    async fn run(self, _: Tenant, platform: Platform) -> Result<(), JobError> {
-        delete(&platform.storage, &self.key).await
+    async fn run(self, tenant: Tenant, platform: Platform) -> Result<(), JobError> {
+        delete(&platform.storage, tenant.id(), &self.key).await
     }
 }
 
 /// Uploads go first: one that is completed meanwhile has become a version, which goes next.
-async fn delete(storage: &Storage, key: &str) -> Result<(), JobError> {
+async fn delete(storage: &Storage, tenant: TenantId, key: &str) -> Result<(), JobError> {
+    // The bucket knows no tenants, so this is the wall.
+    if !object::is_of(tenant, key) {
+        return Err(JobError("the object is another tenant's".into()));
+    }
     storage.abort_uploads(key).await.map_err(Error::from)?;
     storage.delete_all_versions(key).await.map_err(Error::from)?;
     Ok(())
@@ -72,7 +76,7 @@ impl Job for CollectUpload {
         match found {
             Found::Collected | Found::Early => Ok(()),
             // A crash can leave an upload at S3 that no row names any more.
-            Found::Nothing => delete(&platform.storage, &self.object_key).await,
+            Found::Nothing => delete(&platform.storage, tenant.id(), &self.object_key).await,
             Found::Kept => Ok(platform
                 .storage
                 .abort_uploads(&self.object_key)

@@ -58,11 +58,21 @@ impl ContentType {
 /// The key of a video's source, which is also the path of its URL at the edge.
 pub(super) fn source_key(tenant: TenantId, video: Uuid, content_type: ContentType) -> String {
     let extension = content_type.extension();
+    format!("{}{video}/source.{extension}", prefix(tenant))
+}
+
+/// Where everything of a tenant's videos lies.
+fn prefix(tenant: TenantId) -> String {
     if tenant == PLATFORM_TENANT {
-        format!("videos/library/{video}/source.{extension}")
+        "videos/library/".to_owned()
     } else {
-        format!("videos/tenants/{tenant}/{video}/source.{extension}")
+        format!("videos/tenants/{tenant}/")
     }
+}
+
+/// Whether the object belongs to the tenant.
+pub(super) fn is_of(tenant: TenantId, key: &str) -> bool {
+    key.starts_with(&prefix(tenant))
 }
 
 /// How many parts an object of `size` bytes, one at least, has.

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
 
 use super::{ContentType, MAX_SIZE};
+use crate::identity::text::unprintable;
 
 /// What a new video is made of.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -41,12 +42,12 @@ pub struct VideoChanges {
 }
 
 fn a_title(title: &str) -> Result<(), ValidationError> {
-    match title.trim().chars().count() {
-        1..=200 => Ok(()),
-        _ => {
-            Err(ValidationError::new("title").with_message("must have 1 to 200 characters, and not only spaces".into()))
-        }
+    let title = title.trim();
+    if (1..=200).contains(&title.chars().count()) && !title.chars().any(unprintable) {
+        return Ok(());
     }
+    let message = "must have 1 to 200 characters in one line, and not only spaces";
+    Err(ValidationError::new("title").with_message(message.into()))
 }
 
 #[cfg(test)]
@@ -58,7 +59,7 @@ mod tests {
         for good in ["a", " a ", &"ü".repeat(200), "שלום", "🏋️"] {
             assert!(a_title(good).is_ok(), "{good}");
         }
-        for bad in ["", "   ", "\n", &"ü".repeat(201)] {
+        for bad in ["", "   ", "\n", "a\nb", "4pm.\u{202e}piz", &"ü".repeat(201)] {
             assert!(a_title(bad).is_err(), "{bad}");
         }
     }

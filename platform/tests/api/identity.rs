@@ -270,3 +270,19 @@ async fn a_suspended_tenant_is_told_so_and_comes_back() {
     let fresh = app.another_instance().await;
     fresh.with_token(&person.id_token).get("/api/v1/me").await.assert(200);
 }
+
+#[tokio::test]
+async fn a_suspension_reaches_an_instance_that_has_the_tenant_cached_within_five_seconds() {
+    let app = TestApp::start().await;
+    let person = app.register_business(&app.fresh_email("suspended"), "Suspended soon").await;
+    let me = app.with_token(&person.id_token);
+    me.get("/api/v1/me").await.assert(200);
+    app.by_hand("update tenant set status = 'suspended' where name = 'Suspended soon'").await;
+    let since = std::time::Instant::now();
+    while me.get("/api/v1/me").await.status == 200 {
+        assert!(since.elapsed() < std::time::Duration::from_secs(5), "the suspended tenant is still let in");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    me.get("/api/v1/me").await.assert_problem(403, "tenant-suspended");
+    app.globex().owner().get("/api/v1/me").await.assert(200);
+}

@@ -5,10 +5,15 @@
 #![allow(clippy::disallowed_types)]
 
 mod attacks;
+mod bad_input;
+mod bad_requests;
+mod bad_uploads;
 mod fuzz;
 mod identity;
 mod invitations;
 mod members;
+mod outages;
 mod support;
 mod sweep;
+mod unsafe_database;
 mod videos;

@@ -15,12 +15,21 @@ async fn the_job_of_a_killed_worker_is_done_by_another_one() {
     let mut trial = Trial::new(&world, None).await;
     let (owner, email) = (trial.app.acme().owner().token, trial.email("coach"));
     let invitation = json!({"email": email, "role": "coach"});
-    trial.ask(Ask::new(Method::POST, "/api/v1/invitations", 201).by(&owner).with(invitation)).await;
+    trial
+        .ask(
+            Ask::new(Method::POST, "/api/v1/invitations", 201)
+                .by(&owner)
+                .with(invitation),
+        )
+        .await;
 
     // AWS takes the call and never answers: the worker is in the middle of its job when it dies.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut environment = trial.environment().clone();
-    environment.insert("AWS_ENDPOINT_URL".to_owned(), format!("http://{}", silent.local_addr().unwrap()));
+    environment.insert(
+        "AWS_ENDPOINT_URL".to_owned(),
+        format!("http://{}", silent.local_addr().unwrap()),
+    );
     let worker = Process::start("worker", &environment, None);
     let _call = silent.accept().await.unwrap();
     worker.kill().await;
@@ -38,11 +47,21 @@ async fn the_job_of_a_killed_worker_is_done_by_another_one() {
 
     trial.minutes_pass().await;
     let _other = Process::start("worker", trial.environment(), None);
-    while trial.app.count("select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 hour'").await > 0 {
+    while trial
+        .app
+        .count("select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 hour'")
+        .await
+        > 0
+    {
         trial.recovered_jobs_are_due().await;
         sleep(GLANCE).await;
     }
     let token = trial.app.invitation_token(&email).await;
     let acceptance = json!({"token": token, "password": "a test's password", "full_name": "Connie Coach"});
-    trial.app.anonymous().post("/api/v1/auth/accept-invitation", &acceptance).await.assert(201);
+    trial
+        .app
+        .anonymous()
+        .post("/api/v1/auth/accept-invitation", &acceptance)
+        .await
+        .assert(201);
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     process::{GLANCE, PATIENCE, Process},
-    support::{Answer, TestApp, aws, environment, stack},
+    support::{Answer, TestApp, aws, stack, stack::environment},
 };
 
 /// How often a client asks.
@@ -28,7 +28,11 @@ impl World {
     pub async fn new() -> Self {
         let aws = aws(&stack().ministack.endpoint());
         let sdk = aws.sdk().await;
-        Self { cognito: cognito::client(&sdk), s3: aws.s3(&sdk), pool_id: stack().members_pool.pool_id.clone() }
+        Self {
+            cognito: cognito::client(&sdk),
+            s3: aws.s3(&sdk),
+            pool_id: stack().members_pool.pool_id.clone(),
+        }
     }
 }
 
@@ -72,7 +76,15 @@ pub struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     pub fn new(method: Method, path: &'a str, done: u16) -> Self {
-        Self { method, path, token: "", body: None, idempotency_key: None, done, done_before: 0 }
+        Self {
+            method,
+            path,
+            token: "",
+            body: None,
+            idempotency_key: None,
+            done,
+            done_before: 0,
+        }
     }
 
     pub fn by(self, token: &'a str) -> Self {
@@ -80,15 +92,24 @@ impl<'a> Ask<'a> {
     }
 
     pub fn with(self, body: Value) -> Self {
-        Self { body: Some(body), ..self }
+        Self {
+            body: Some(body),
+            ..self
+        }
     }
 
     pub fn key(self, key: &'a str) -> Self {
-        Self { idempotency_key: Some(key), ..self }
+        Self {
+            idempotency_key: Some(key),
+            ..self
+        }
     }
 
     pub fn or_when_repeated(self, status: u16) -> Self {
-        Self { done_before: status, ..self }
+        Self {
+            done_before: status,
+            ..self
+        }
     }
 }
 
@@ -129,7 +150,14 @@ impl Trial {
             if let Some(answer) = self.try_once(&ask).await {
                 let status = answer.status.as_u16();
                 let right = status == ask.done || (tried > 0 && status == ask.done_before);
-                assert!(right, "{} {} at try {}: {status} {}", ask.method, ask.path, tried + 1, answer.text);
+                assert!(
+                    right,
+                    "{} {} at try {}: {status} {}",
+                    ask.method,
+                    ask.path,
+                    tried + 1,
+                    answer.text
+                );
                 return answer;
             }
         }
@@ -180,18 +208,23 @@ impl Trial {
             sleep(GLANCE).await;
         }
         if self.fault.is_none() {
-            self.passes.extend(worker.stop().await.into_iter().map(|point| ("worker", point)));
+            self.passes
+                .extend(worker.stop().await.into_iter().map(|point| ("worker", point)));
         }
     }
 
     /// Jobs that are due, or will be when a pause after a failure is over.
     async fn due_jobs(&self) -> i64 {
-        self.app.count("select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 hour'").await
+        self.app
+            .count("select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 hour'")
+            .await
     }
 
     /// A worker that was killed counts as dead when it has not been heard of for five minutes.
     pub async fn minutes_pass(&self) {
-        self.app.by_hand("update graphile_worker._private_workers set last_heartbeat_at = now() - interval '10 minutes'").await;
+        self.app
+            .by_hand("update graphile_worker._private_workers set last_heartbeat_at = now() - interval '10 minutes'")
+            .await;
     }
 
     /// What is taken from a dead worker rests for half a minute.
@@ -204,9 +237,16 @@ impl Trial {
     /// Days pass: every job that waits for its day has been done, and none is left.
     pub async fn days_pass(&self) {
         for _ in 0..5 {
-            self.app.by_hand("update graphile_worker._private_jobs set run_at = now()").await;
+            self.app
+                .by_hand("update graphile_worker._private_jobs set run_at = now()")
+                .await;
             self.app.run_jobs().await;
-            if self.app.count("select count(*) from graphile_worker._private_jobs").await == 0 {
+            if self
+                .app
+                .count("select count(*) from graphile_worker._private_jobs")
+                .await
+                == 0
+            {
                 return;
             }
         }
@@ -232,7 +272,10 @@ impl Trial {
 
     /// The fault, if this process is to die of it and none did yet.
     fn fault_of(&self, process: &str) -> Option<String> {
-        let fault = self.fault.as_ref().filter(|fault| fault.process == process && !self.struck)?;
+        let fault = self
+            .fault
+            .as_ref()
+            .filter(|fault| fault.process == process && !self.struck)?;
         Some(fault.point.clone())
     }
 }
@@ -240,6 +283,13 @@ impl Trial {
 async fn versioned_bucket(s3: &aws_sdk_s3::Client, bucket: &str) {
     use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
     s3.create_bucket().bucket(bucket).send().await.unwrap();
-    let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-    s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioned).send().await.unwrap();
+    let versioned = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Enabled)
+        .build();
+    s3.put_bucket_versioning()
+        .bucket(bucket)
+        .versioning_configuration(versioned)
+        .send()
+        .await
+        .unwrap();
 }

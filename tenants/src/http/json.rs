@@ -1,7 +1,5 @@
 //! Bodies, query parameters and ids in paths, read once and strictly.
 
-use std::{fmt, marker::PhantomData};
-
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
@@ -9,14 +7,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::Value;
 use uuid::Uuid;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
-use super::Problem;
+use super::{Problem, object::Object};
 
 /// A JSON body that was read, is of the right shape, and is valid; or a JSON answer.
 ///
@@ -73,15 +71,8 @@ where
 
 fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let Object(body) = serde_path_to_error::deserialize::<_, Object<T>>(&mut reader).map_err(|error| {
-        let cause = error.inner();
-        match cause.classify() {
-            serde_json::error::Category::Data => {
-                Problem::invalid(pointer(error.path()), without_position(&cause.to_string()))
-            }
-            _ => Problem::malformed(format!("The body is not valid JSON: {cause}.")),
-        }
-    })?;
+    let Object(body) =
+        serde_path_to_error::deserialize::<_, Object<T>>(&mut reader).map_err(|error| unread(&error, bytes))?;
     reader.end().map_err(|error| Problem::malformed(format!("The body is not valid JSON: {error}.")))?;
     // PostgreSQL's text can't hold U+0000; a field that does is named before anything is tried.
     if bytes.windows(6).any(|window| window == b"\\u0000")
@@ -99,53 +90,49 @@ fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(body)
 }
 
-/// A struct that is written as an object. Derived `Deserialize` also takes its fields as an array, by their order in
-/// the code, which is nobody's interface.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object(PhantomData))
+/// What could not be read, and where.
+fn unread(error: &serde_path_to_error::Error<serde_json::Error>, bytes: &[u8]) -> Problem {
+    let message = error.inner().to_string();
+    let pointer = pointer(error.path(), &message);
+    // serde_json calls some values malformed that are only not wanted: a number out of range, a number for a word.
+    if error.inner().is_data() || serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+        return Problem::invalid(pointer, without_position(&message).replace("expected value", "has the wrong type"));
     }
+    let problem = Problem::malformed(format!("The body is not valid JSON: {message}."));
+    if pointer.is_empty() { problem } else { problem.field(pointer, without_position(&message)) }
 }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<PhantomData<T>> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
-    }
-}
-
-/// For lists of structs within a body: `#[serde(deserialize_with = "objects")]`. Each is an object, as the body is.
-///
-/// # Errors
-/// What is no list of objects.
-pub fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
-    Ok(objects.into_iter().map(|Object(object)| object).collect())
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
+/// RFC 6901. A field that is missing, unknown or there twice is pointed at too: the path ends at what it belongs in.
+fn pointer(path: &serde_path_to_error::Path, message: &str) -> String {
     use serde_path_to_error::Segment;
-    path.iter().fold(String::new(), |mut pointer, segment| {
-        pointer.push('/');
+    let mut pointer = String::new();
+    for segment in path {
         match segment {
-            Segment::Seq { index } => pointer.push_str(&index.to_string()),
-            Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => pointer.push_str(variant),
-            Segment::Unknown => pointer.push('?'),
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", escaped(key))),
+            Segment::Enum { variant } => pointer.push_str(&format!("/{}", escaped(variant))),
+            // Where the reader was when the JSON broke.
+            Segment::Unknown => {}
         }
-        pointer
-    })
+    }
+    if let Some(name) = field_in(message) {
+        let name = format!("/{}", escaped(name));
+        if !pointer.ends_with(&name) {
+            pointer.push_str(&name);
+        }
+    }
+    pointer
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// The field that serde's message is about.
+fn field_in(message: &str) -> Option<&str> {
+    let about = ["missing field `", "unknown field `", "duplicate field `"];
+    let rest = about.iter().find_map(|start| message.strip_prefix(start))?;
+    Some(rest.split('`').next().unwrap_or(rest))
 }
 
 /// serde_json ends its messages with a position that means nothing beside a pointer.
@@ -197,20 +184,22 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        if query.contains("%00") || std::str::from_utf8(&percent_decoded(query)).is_err() {
-            return Err(Problem::invalid("?", "query parameters must be UTF-8 without the character U+0000"));
+        for parameter in query.split('&') {
+            let text: Vec<u8> = percent_encoding::percent_decode_str(parameter).collect();
+            if text.contains(&0) || std::str::from_utf8(&text).is_err() {
+                let name = parameter.split('=').next().unwrap_or_default();
+                return Err(Problem::invalid(format!("?{name}"), "must be UTF-8 without the character U+0000"));
+            }
         }
         let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
-            let name = error.path().to_string();
-            let name = if name == "." { String::new() } else { name };
-            Problem::invalid(format!("?{name}"), error.inner().to_string())
+            let message = error.inner().to_string();
+            let path = error.path().to_string();
+            // At the top there is no path, only the message.
+            let name = if path == "." { field_in(&message).unwrap_or_default() } else { path.as_str() };
+            Problem::invalid(format!("?{name}"), message.as_str())
         })
     }
-}
-
-fn percent_decoded(query: &str) -> Vec<u8> {
-    percent_encoding::percent_decode_str(query).collect()
 }
 
 /// An id in a path. What is no UUID is no id of anything: 404, like an id that does not exist.
@@ -225,5 +214,133 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
             Ok(Path(text)) => Uuid::try_parse(&text).map(Self).map_err(|_| Problem::not_found()),
             Err(_) => Err(Problem::not_found()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use axum::{body::Body, http::Request};
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::http::objects;
+
+    #[derive(Debug, Deserialize, Validate)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        #[validate(length(max = 5))]
+        name: String,
+        #[serde(default, deserialize_with = "objects")]
+        #[validate(nested)]
+        lines: Vec<Line>,
+        currency: Option<Currency>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Currency {
+        Euro,
+    }
+
+    #[derive(Debug, Deserialize, Validate)]
+    #[serde(deny_unknown_fields)]
+    struct Line {
+        #[validate(range(min = 1.0))]
+        amount: f64,
+    }
+
+    fn refusal(body: &str) -> Problem {
+        parse::<Order>(body.as_bytes()).map(|order| panic!("{body} was taken for {order:?}")).unwrap_err()
+    }
+
+    #[test]
+    fn an_object_with_the_right_fields_is_taken() {
+        let order: Order = parse(br#" {"lines": [{"amount": 2}], "name": "Ann", "currency": "euro"} "#).unwrap();
+        assert_eq!((order.name.as_str(), order.lines[0].amount, order.currency.is_some()), ("Ann", 2.0, true));
+    }
+
+    #[test]
+    fn a_field_that_is_not_valid_is_pointed_at() {
+        for (body, pointer) in [
+            (r#"{"name": 7}"#, "/name"),
+            (r#"{}"#, "/name"),
+            (r#"{"name": "a", "name": "b"}"#, "/name"),
+            (r#"{"name": "a", "na/me": 1}"#, "/na~1me"),
+            (r#"{"name": "a", "lines": {}}"#, "/lines"),
+            (r#"{"name": "a", "lines": [{"amount": "1"}]}"#, "/lines/0/amount"),
+            (r#"{"name": "a", "lines": [{"amount": 1}, {}]}"#, "/lines/1/amount"),
+            (r#"{"name": "a", "lines": [{"amount": 1, "unit": "kg"}]}"#, "/lines/0/unit"),
+            (r#"{"name": "a", "lines": [{"amount": 0}]}"#, "/lines/0/amount"),
+            (r#"{"name": "abcdef"}"#, "/name"),
+            (r#"{"name": "a\u0000"}"#, "/name"),
+            (r#"{"name": "\ud800"}"#, "/name"),
+            (r#"{"name": "a", "lines": [{"amount": 1e999}]}"#, "/lines/0/amount"),
+            (r#"{"name": "a", "currency": 7}"#, "/currency"),
+            (r#"{"name": "a", "currency": "yen"}"#, "/currency"),
+        ] {
+            let problem = refusal(body);
+            assert_eq!(problem.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+            assert_eq!(problem.errors[0].pointer, pointer, "{body}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn fields_in_a_row_are_no_object() {
+        for (body, pointer) in [
+            (r#"["Ann", []]"#, ""),
+            ("[]", ""),
+            ("null", ""),
+            (r#""name""#, ""),
+            (r#"{"name": "a", "lines": [[2]]}"#, "/lines/0"),
+        ] {
+            let problem = refusal(body);
+            assert_eq!(problem.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+            assert_eq!(problem.errors[0].pointer, pointer, "{body}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn broken_json_is_malformed_and_pointed_at_where_that_is_known() {
+        for (body, pointer) in [
+            ("", None),
+            ("{", None),
+            (r#"{"name": "a"} x"#, None),
+            (r#"{"name": "a", "lines": [{"amount": NaN}]}"#, Some("/lines/0/amount")),
+        ] {
+            let problem = refusal(body);
+            assert_eq!(problem.status, StatusCode::BAD_REQUEST, "{body}");
+            assert_eq!(problem.errors.first().map(|error| error.pointer.as_str()), pointer, "{body}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_exhaust_the_stack() {
+        for body in ["[".repeat(200_000), format!(r#"{{"name": {}"#, "[".repeat(200_000)), "{\"a\":".repeat(200_000)] {
+            refusal(&body);
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Search {
+        q: Option<String>,
+        exact: Option<bool>,
+    }
+
+    #[tokio::test]
+    async fn a_bad_parameter_is_named() {
+        for (query, pointer) in [
+            ("exact=maybe", "?exact"),
+            ("q=a&q=b", "?q"),
+            ("exact=true&q=%00", "?q"),
+            ("q=%ff", "?q"),
+        ] {
+            let (mut parts, _) = Request::get(format!("/?{query}")).body(Body::empty()).unwrap().into_parts();
+            let read = Params::<Search>::from_request_parts(&mut parts, &()).await;
+            assert_eq!(read.unwrap_err().errors[0].pointer, pointer, "{query}");
+        }
+        let (mut parts, _) = Request::get("/?q=%25%32+00&else=1").body(Body::empty()).unwrap().into_parts();
+        let Params(search) = Params::<Search>::from_request_parts(&mut parts, &()).await.unwrap();
+        assert_eq!((search.q.as_deref(), search.exact), (Some("%2 00"), None));
     }
 }

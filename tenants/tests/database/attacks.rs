@@ -1,8 +1,10 @@
 //! What somebody tries who wants more than their share, or another's.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use tenants::{Error, Role, TenantId};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tenants::{Error, Job, JobError, Role, Tenant, TenantId, TenantTx, WorkerOptions};
 
 use crate::support::{ACME, GLOBEX, TestDb};
 
@@ -35,7 +37,11 @@ async fn a_caller_who_hangs_up_during_begin_leaves_no_open_transaction_in_the_po
     // And nobody works in what a reader left behind.
     for _ in 0..8 {
         let globex = db.member(GLOBEX, Role::Owner).await;
-        let renamed = globex.write(async |tx| tx.run("update tenant set name = 'Globex'", []).await.map_err(Error::from));
+        let renamed = globex.write(async |tx| {
+            tx.run("update tenant set name = 'Globex'", [])
+                .await
+                .map_err(Error::from)
+        });
         assert_eq!(renamed.await.unwrap(), 1);
     }
 }
@@ -78,7 +84,7 @@ async fn callers_who_proved_nothing_take_neither_a_tenants_share_nor_the_whole_p
     let members = async {
         entered.acquire_many(2).await.unwrap().forget();
         let (one, two) = (db.member(ACME, Role::Owner).await, db.member(ACME, Role::Coach).await);
-        let work = async |_tx: &tenants::TenantTx| {
+        let work = async |_tx: &TenantTx| {
             tokio::time::sleep(Duration::from_millis(50)).await;
             Ok::<_, Error>(())
         };
@@ -91,4 +97,52 @@ async fn callers_who_proved_nothing_take_neither_a_tenants_share_nor_the_whole_p
     let (outcomes, ()) = tokio::join!(flood, members);
     let served = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert!(served >= 2, "{served}");
+}
+
+/// Who was served, in order.
+type Served = Arc<Mutex<Vec<TenantId>>>;
+
+#[derive(Serialize, Deserialize)]
+struct Chore;
+
+impl Job for Chore {
+    const KIND: &'static str = "test.chore";
+    type Context = Served;
+
+    async fn run(self, tenant: Tenant, served: Served) -> Result<(), JobError> {
+        served.lock().push(tenant.id());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_business_with_a_thousand_jobs_does_not_keep_anothers_waiting_for_all_of_them() {
+    let db = TestDb::new().await;
+    let order = async |business, count: usize| {
+        let tenant = db.member(business, Role::Owner).await;
+        let all = async |tx: &TenantTx| {
+            for number in 0..count {
+                tx.enqueue(&Chore, &number.to_string(), None).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        tenant.write(all).await.unwrap();
+    };
+    order(ACME, 1000).await;
+    order(GLOBEX, 1).await;
+    let served = Served::default();
+    let worker = WorkerOptions::new(&db.tenants, 2)
+        .context(served.clone())
+        .job::<Chore>()
+        .start()
+        .await
+        .unwrap();
+    let done = async {
+        while !served.lock().contains(&GLOBEX.id) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    worker.run(done).await.unwrap();
+    let before = served.lock().iter().position(|tenant| *tenant == GLOBEX.id).unwrap();
+    assert!(before < 100, "{before} jobs of the other business came first");
 }

@@ -119,6 +119,36 @@ async fn a_body_that_turns_out_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn what_nobody_reads_of_a_body_is_read_behind_the_answer() {
+    for (path, length, status) in [("/api/v1/things/none", 60, 400), ("/api/v1/nothing", 60, 404), ("/api/v1/things", 600, 413)] {
+        let (last, read) = tokio::sync::oneshot::channel();
+        let mut last = Some(last);
+        let chunks = futures::stream::iter((1..=length / 10).map(move |number| {
+            if number == length / 10 {
+                last.take().unwrap().send(()).unwrap();
+            }
+            Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789"))
+        }));
+        let request = Request::delete(path).header("content-length", length).body(Body::from_stream(chunks)).unwrap();
+        problem(ask(request).await, status).await;
+        assert_eq!(read.await, Ok(()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_leave_to_send_is_not_asked_to() {
+    let (polled, was_polled) = tokio::sync::oneshot::channel();
+    let mut polled = Some(polled);
+    let body = Body::from_stream(futures::stream::poll_fn(move |_| {
+        polled.take().map(|polled| polled.send(()));
+        std::task::Poll::Ready(None::<std::io::Result<Bytes>>)
+    }));
+    let request = Request::post("/api/v1/nothing").header("expect", "100-continue").body(body).unwrap();
+    problem(ask(request).await, 404).await;
+    assert!(was_polled.await.is_err(), "dropped unread");
+}
+
+#[tokio::test]
 async fn a_body_of_the_largest_size_is_taken() {
     let request = Request::post("/api/v1/things")
         .header("content-length", 64)

@@ -1,6 +1,9 @@
 //! One running product: the API behind the edge, on a database of the test's own.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use devstack::{
     edge::{Edge, EdgeConfig, KeyGroup},
@@ -41,27 +44,38 @@ impl TestApp {
 
     /// The same, with settings of the test's own.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let owned = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self::start_changed(|variables| variables.extend(owned)).await
+    }
+
+    /// The same, with an environment that the test changes where it likes.
+    pub async fn start_changed(change: impl FnOnce(&mut HashMap<String, String>)) -> Self {
         let stack = stack::stack();
         let database = stack.server.database().await.unwrap();
         let name = database.name().to_owned();
-        Self::assemble(&stack.basis(), Some(database), &name, settings).await
+        Self::assemble(&stack.basis(), Some(database), &name, change).await
     }
 
     /// A second instance on the same database.
     pub async fn another_instance(&self) -> Self {
-        Self::assemble(&stack::stack().basis(), None, &self.database_name, &[]).await
+        Self::assemble(&stack::stack().basis(), None, &self.database_name, |_| {}).await
     }
 
     pub(super) async fn on(basis: &Basis<'_>, database: Option<TestDatabase>, name: &str) -> Self {
-        Self::assemble(basis, database, name, &[]).await
+        Self::assemble(basis, database, name, |_| {}).await
     }
 
-    async fn assemble(basis: &Basis<'_>, database: Option<TestDatabase>, name: &str, settings: &[(&str, &str)]) -> Self {
+    async fn assemble(
+        basis: &Basis<'_>,
+        database: Option<TestDatabase>,
+        name: &str,
+        change: impl FnOnce(&mut HashMap<String, String>),
+    ) -> Self {
         let (inner, edge) = (listener().await, listener().await);
         let (inner_addr, edge_addr) = (inner.local_addr().unwrap(), edge.local_addr().unwrap());
         let base = format!("http://{edge_addr}");
         let mut variables = environment(basis, name, &base);
-        variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        change(&mut variables);
         let config = Config::read(&|name| variables.get(name).cloned()).expect("the test's configuration is good");
         let platform = config.platform().await.unwrap();
 

@@ -5,10 +5,11 @@
 //! tokens are the same in every test. A test that changes a password or removes an account makes its own people.
 
 mod app;
-mod stack;
+pub mod proxy;
+pub mod stack;
 mod user;
 pub mod video;
 
 pub use app::TestApp;
-pub use stack::{CONFIRMATION_CODE, PASSWORD, RESET_CODE, aws, environment, registration, stack};
+pub use stack::{CONFIRMATION_CODE, PASSWORD, RESET_CODE, aws, registration, stack};
 pub use user::{Answer, Business, User};
