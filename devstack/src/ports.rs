@@ -73,11 +73,9 @@ pub fn is_free(port: u16) -> bool {
 pub fn require_free(port: u16, wanted_by: &str, variable: &str) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Error::PortTaken {
-            port,
-            wanted_by: wanted_by.to_owned(),
-            variable: variable.to_owned(),
-        }),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(Error::PortTaken { port, wanted_by: wanted_by.to_owned(), variable: variable.to_owned() })
+        }
         Err(source) => Err(Error::Io {
             context: format!("{wanted_by} cannot listen on port {port}, set {variable} to another one"),
             source,
@@ -102,12 +100,7 @@ mod tests {
         let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let number = holder.local_addr().unwrap().port();
 
-        let error = Port::Wanted {
-            number,
-            variable: "FFP_TEST_PORT",
-        }
-        .choose("the test")
-        .unwrap_err();
+        let error = Port::Wanted { number, variable: "FFP_TEST_PORT" }.choose("the test").unwrap_err();
 
         assert!(matches!(error, Error::PortTaken { port, .. } if port == number));
         let message = error.to_string();

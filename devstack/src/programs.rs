@@ -40,9 +40,7 @@ pub fn ffprobe() -> Result<PathBuf> {
 /// # Errors
 /// [`Error::MissingProgram`] when no directory of the `PATH` has it, or none that this user may run.
 pub fn find(program: &'static str, package: &'static str) -> Result<PathBuf> {
-    on_path(program)
-        .next()
-        .ok_or(Error::MissingProgram { program, package })
+    on_path(program).next().ok_or(Error::MissingProgram { program, package })
 }
 
 /// A Python that can make virtual environments.
@@ -72,20 +70,14 @@ pub async fn python() -> Result<PathBuf> {
     }
     let (major, minor) = OLDEST_PYTHON;
     match too_old {
-        _ if without_venv => Err(Error::MissingProgram {
-            program: "Python's venv module",
-            package: "python3-venv",
-        }),
+        _ if without_venv => Err(Error::MissingProgram { program: "Python's venv module", package: "python3-venv" }),
         Some(found) => Err(Error::WrongVersion {
             program: "Python",
             found,
             needed: format!("{major}.{minor} or newer"),
             package: "python3 python3-venv".to_owned(),
         }),
-        None => Err(Error::MissingProgram {
-            program: "python3",
-            package: "python3 python3-venv",
-        }),
+        None => Err(Error::MissingProgram { program: "python3", package: "python3 python3-venv" }),
     }
 }
 
@@ -112,10 +104,7 @@ pub(crate) async fn postgres_bin_for(made_by: Option<u32>) -> Result<PathBuf> {
         rejected.get_or_insert(major);
     }
     let Some(found) = rejected else {
-        return Err(Error::MissingProgram {
-            program: "PostgreSQL",
-            package: "postgresql",
-        });
+        return Err(Error::MissingProgram { program: "PostgreSQL", package: "postgresql" });
     };
     Err(Error::WrongVersion {
         program: "PostgreSQL",
@@ -148,12 +137,7 @@ fn postgres_candidates() -> Result<Vec<PathBuf>> {
         .collect();
     versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     let on_path = on_path("postgres").filter_map(|path| path.parent().map(Path::to_path_buf));
-    Ok(versions
-        .into_iter()
-        .map(|(_, dir)| dir)
-        .chain(on_path)
-        .filter(|dir| has_postgres(dir))
-        .collect())
+    Ok(versions.into_iter().map(|(_, dir)| dir).chain(on_path).filter(|dir| has_postgres(dir)).collect())
 }
 
 fn has_postgres(dir: &Path) -> bool {
@@ -162,11 +146,7 @@ fn has_postgres(dir: &Path) -> bool {
 
 /// The major version in what `postgres --version` says, such as `postgres (PostgreSQL) 15.18 (Debian …)`.
 async fn postgres_major(dir: &Path) -> Option<u32> {
-    let output = Command::new(dir.join("postgres"))
-        .arg("--version")
-        .output()
-        .await
-        .ok()?;
+    let output = Command::new(dir.join("postgres")).arg("--version").output().await.ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let version = text.split("(PostgreSQL)").nth(1)?.trim_start();
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -175,9 +155,7 @@ async fn postgres_major(dir: &Path) -> Option<u32> {
 fn on_path(program: &str) -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let candidates: Vec<PathBuf> = env::split_paths(&path).map(|dir| dir.join(program)).collect();
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.is_absolute() && is_executable(candidate))
+    candidates.into_iter().filter(|candidate| candidate.is_absolute() && is_executable(candidate))
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -196,9 +174,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_reported_with_the_package_to_install() {
-        let message = find("no-such-program-anywhere", "some-package")
-            .unwrap_err()
-            .to_string();
+        let message = find("no-such-program-anywhere", "some-package").unwrap_err().to_string();
         assert!(message.contains("no-such-program-anywhere") && message.contains("apt-get install some-package"));
     }
 

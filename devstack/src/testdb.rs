@@ -36,16 +36,9 @@ impl TestServer {
         run(&mut admin, format!("create database {TEMPLATE}")).await?;
         build(&postgres, TEMPLATE).await?;
         // Copying needs a template without connections, so nobody may make one.
-        run(
-            &mut admin,
-            format!("alter database {TEMPLATE} with allow_connections false"),
-        )
-        .await?;
+        run(&mut admin, format!("alter database {TEMPLATE} with allow_connections false")).await?;
         admin.close().await?;
-        Ok(Self {
-            postgres,
-            made: AtomicU32::new(0),
-        })
+        Ok(Self { postgres, made: AtomicU32::new(0) })
     }
 
     /// A fresh copy of the template, with the rights that were granted on the template itself.
@@ -56,11 +49,7 @@ impl TestServer {
         let name = format!("test_{}", self.made.fetch_add(1, Ordering::Relaxed));
         let mut admin = PgConnection::connect(&self.postgres.admin_url("postgres")).await?;
         // The copy of files is faster than the default for a small template.
-        run(
-            &mut admin,
-            format!("create database {name} template {TEMPLATE} strategy file_copy"),
-        )
-        .await?;
+        run(&mut admin, format!("create database {name} template {TEMPLATE} strategy file_copy")).await?;
         // A copy has everything but the rights on the database itself.
         let grants: Vec<String> = sqlx::query_scalar(
             "select format('grant %s on database %I to %s', string_agg(g.privilege_type, ', '), $1,
@@ -79,10 +68,7 @@ impl TestServer {
             run(&mut admin, grant).await?;
         }
         admin.close().await?;
-        Ok(TestDatabase {
-            admin_url: self.postgres.admin_url("postgres"),
-            name,
-        })
+        Ok(TestDatabase { admin_url: self.postgres.admin_url("postgres"), name })
     }
 
     /// The server.
@@ -110,16 +96,10 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (url, statement) = (
-            self.admin_url.clone(),
-            format!("drop database {} with (force)", self.name),
-        );
+        let (url, statement) = (self.admin_url.clone(), format!("drop database {} with (force)", self.name));
         // A thread of its own: the test's runtime is about to end. What fails here goes away with the server.
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .ok()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async {
                 let mut admin = PgConnection::connect(&url).await.ok()?;
                 run(&mut admin, statement).await.ok()?;

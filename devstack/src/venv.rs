@@ -63,10 +63,7 @@ pub async fn ensure(requirements: &str) -> Result<PathBuf> {
 /// scripts in its `bin` are never used.
 async fn build(python: &Path, requirements: &str, home: &Home, finished: &Path) -> Result<()> {
     let unfinished = home.dir().join(format!("venv-{}", std::process::id()));
-    for entry in fs::read_dir(home.dir())
-        .map_err(Error::io_at("read", home.dir()))?
-        .flatten()
-    {
+    for entry in fs::read_dir(home.dir()).map_err(Error::io_at("read", home.dir()))?.flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(b"venv-") {
             // What a killed run began; its last subprocess may still write there, and then it stays once more.
             let _ = fs::remove_dir_all(entry.path());
@@ -75,31 +72,12 @@ async fn build(python: &Path, requirements: &str, home: &Home, finished: &Path) 
     let list = home.dir().join("requirements.txt");
     fs::write(&list, requirements).map_err(Error::io_at("write", &list))?;
 
-    let venv = [
-        "-I".into(),
-        "-m".into(),
-        "venv".into(),
-        unfinished.clone().into_os_string(),
-    ];
+    let venv = ["-I".into(), "-m".into(), "venv".into(), unfinished.clone().into_os_string()];
     run(python.to_owned(), venv.into(), "venv", home).await?;
 
-    let options = [
-        "-I",
-        "-m",
-        "pip",
-        "install",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--requirement",
-    ];
-    let install = options
-        .map(OsString::from)
-        .into_iter()
-        .chain([list.into_os_string()])
-        .collect();
-    run(unfinished.join("bin/python"), install, "pip", home)
-        .await
-        .map_err(registry_trouble)?;
+    let options = ["-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--requirement"];
+    let install = options.map(OsString::from).into_iter().chain([list.into_os_string()]).collect();
+    run(unfinished.join("bin/python"), install, "pip", home).await.map_err(registry_trouble)?;
 
     if finished.exists() {
         // Its interpreter is gone: the system's Python it stood on was replaced.
@@ -120,11 +98,7 @@ async fn run(executable: PathBuf, arguments: Vec<OsString>, name: &'static str, 
         grace: Duration::from_secs(5),
     };
     let mut guard = Guard::spawn(&program, home)?;
-    if guard.finished().await?.success() {
-        Ok(())
-    } else {
-        Err(guard.failure("failed"))
-    }
+    if guard.finished().await?.success() { Ok(()) } else { Err(guard.failure("failed")) }
 }
 
 fn registry_trouble(error: Error) -> Error {
@@ -132,14 +106,9 @@ fn registry_trouble(error: Error) -> Error {
         return error;
     };
     let text = fs::read_to_string(log).unwrap_or_default();
-    let line = text
-        .lines()
-        .rev()
-        .find(|line| REGISTRY_TROUBLE.iter().any(|words| line.contains(words)));
+    let line = text.lines().rev().find(|line| REGISTRY_TROUBLE.iter().any(|words| line.contains(words)));
     match line {
-        Some(line) => Error::PackageRegistry {
-            detail: line.trim().to_owned(),
-        },
+        Some(line) => Error::PackageRegistry { detail: line.trim().to_owned() },
         None => error,
     }
 }
@@ -150,25 +119,18 @@ fn fingerprint(requirements: &str, python: &Path) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(requirements.as_bytes());
     context.update(python.as_os_str().as_encoded_bytes());
-    context.finish().as_ref()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    context.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where things are kept that can be had again: `FFP_CACHE_DIR`, else the user's cache, else the temporary directory.
 fn cache_dir() -> Result<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(dir) = set("FFP_CACHE_DIR") {
-        fs::create_dir_all(&dir).map_err(Error::io(format!(
-            "cannot use FFP_CACHE_DIR, which is {}",
-            dir.display()
-        )))?;
+        fs::create_dir_all(&dir).map_err(Error::io(format!("cannot use FFP_CACHE_DIR, which is {}", dir.display())))?;
         return Ok(dir);
     }
-    let usual = set("XDG_CACHE_HOME")
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
-        .map(|dir| dir.join("ffp"));
+    let usual =
+        set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|dir| dir.join("ffp"));
     if let Some(dir) = usual
         && guard::private_dir(&dir).is_ok()
     {

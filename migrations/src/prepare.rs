@@ -18,11 +18,8 @@ pub struct RolePasswords {
 
 /// What each role waits for at most. A request must not hold a connection; a job may take its time; migrations
 /// wait for locks a little and for work as long as it takes.
-const TIMEOUTS: [(&str, &str, &str); 3] = [
-    ("ffp_app", "5s", "10s"),
-    ("ffp_operator", "5s", "10s"),
-    ("ffp_worker", "5min", "10s"),
-];
+const TIMEOUTS: [(&str, &str, &str); 3] =
+    [("ffp_app", "5s", "10s"), ("ffp_operator", "5s", "10s"), ("ffp_worker", "5min", "10s")];
 
 /// Makes or repairs the roles and gives the current database to `ffp_owner`. `admin` may be a superuser, or a
 /// master user with CREATEROLE such as Amazon RDS gives.
@@ -37,17 +34,20 @@ pub async fn prepare(admin: &mut PgConnection, passwords: &RolePasswords) -> Res
         ("ffp_operator", &passwords.operator),
     ];
     for (role, password) in roles {
-        let exists: Option<i32> =
-            sqlx::query_scalar("select 1 from pg_roles where rolname = $1").bind(role).fetch_optional(&mut *admin).await?;
+        let exists: Option<i32> = sqlx::query_scalar("select 1 from pg_roles where rolname = $1")
+            .bind(role)
+            .fetch_optional(&mut *admin)
+            .await?;
         if exists.is_none() {
             run(admin, format!("create role {role} login nocreatedb nocreaterole")).await?;
         }
         // The server quotes the password; `alter role` takes no parameters.
-        let statement: String = sqlx::query_scalar("select format('alter role %I login password %L', $1::text, $2::text)")
-            .bind(role)
-            .bind(password)
-            .fetch_one(&mut *admin)
-            .await?;
+        let statement: String =
+            sqlx::query_scalar("select format('alter role %I login password %L', $1::text, $2::text)")
+                .bind(role)
+                .bind(password)
+                .fetch_one(&mut *admin)
+                .await?;
         run(admin, statement).await?;
     }
     for (role, statement_timeout, idle_timeout) in TIMEOUTS {

@@ -46,12 +46,7 @@ pub fn client(shared: &SdkConfig) -> Client {
         .operation_timeout(Duration::from_secs(11))
         .build();
     let retries = RetryConfig::standard().with_max_attempts(2);
-    Client::from_conf(
-        Builder::from(shared)
-            .timeout_config(timeouts)
-            .retry_config(retries)
-            .build(),
-    )
+    Client::from_conf(Builder::from(shared).timeout_config(timeouts).retry_config(retries).build())
 }
 
 /// Sends mail from one address.
@@ -64,10 +59,7 @@ pub struct Mailer {
 impl Mailer {
     /// A mailer whose mail comes from `from`, an address or `Name <address>` that SES has verified. Makes no call.
     pub fn new(client: Client, from: impl Into<String>) -> Self {
-        Self {
-            client,
-            from: from.into(),
-        }
+        Self { client, from: from.into() }
     }
 
     /// Sends a message to one address.
@@ -78,14 +70,8 @@ impl Mailer {
         if !is_plain_address(to) {
             return Err(Error::InvalidAddress);
         }
-        let body = Body::builder()
-            .text(utf8(&message.text)?)
-            .html(utf8(&message.html)?)
-            .build();
-        let simple = SesMessage::builder()
-            .subject(utf8(&message.subject)?)
-            .body(body)
-            .build();
+        let body = Body::builder().text(utf8(&message.text)?).html(utf8(&message.html)?).build();
+        let simple = SesMessage::builder().subject(utf8(&message.subject)?).body(body).build();
         self.client
             .send_email()
             .from_email_address(&self.from)
@@ -111,9 +97,7 @@ pub struct Message {
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Message")
-            .field("subject", &self.subject)
-            .finish_non_exhaustive()
+        f.debug_struct("Message").field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
@@ -121,11 +105,7 @@ impl Message {
     /// A message; line breaks and other control characters in the subject become spaces, and it is cut to 150
     /// characters. The HTML is taken as it is: escape what goes into it.
     pub fn new(subject: &str, text: impl Into<String>, html: impl Into<String>) -> Self {
-        Self {
-            subject: one_line(subject, MAX_SUBJECT_LENGTH),
-            text: text.into(),
-            html: html.into(),
-        }
+        Self { subject: one_line(subject, MAX_SUBJECT_LENGTH), text: text.into(), html: html.into() }
     }
 
     /// The subject, in one line.
@@ -185,10 +165,7 @@ fn compose(subject: &str, paragraphs: &[&str], links: &[(&str, &Url)], closing: 
     for (label, link) in links {
         let address = escape(link.as_str());
         text.push_str(&format!("{label}:\n{link}\n\n"));
-        html.push_str(&format!(
-            "<p><a href=\"{address}\">{}</a><br>or open {address}</p>\n",
-            escape(label)
-        ));
+        html.push_str(&format!("<p><a href=\"{address}\">{}</a><br>or open {address}</p>\n", escape(label)));
     }
     text.push_str(&format!("{closing}\n"));
     html.push_str(&format!("<p>{}</p>\n</body>\n</html>\n", escape(closing)));
@@ -228,11 +205,8 @@ fn plain_name(name: &str) -> String {
 
 /// Text in one line of at most `longest` characters, without control characters and invisible formatting.
 fn one_line(text: &str, longest: usize) -> String {
-    let visible: String = text
-        .chars()
-        .filter(|c| !is_invisible(*c))
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let visible: String =
+        text.chars().filter(|c| !is_invisible(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= longest {
         return line;
@@ -259,11 +233,7 @@ fn is_plain_address(to: &str) -> bool {
 }
 
 fn utf8(data: &str) -> Result<Content, Error> {
-    Content::builder()
-        .data(data)
-        .charset("UTF-8")
-        .build()
-        .map_err(|_: BuildError| Error::Refused("no content".into()))
+    Content::builder().data(data).charset("UTF-8").build().map_err(|_: BuildError| Error::Refused("no content".into()))
 }
 
 fn read<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Error {
@@ -292,28 +262,17 @@ mod tests {
     fn an_invitation_names_business_inviter_link_and_term() {
         let mail = Message::invitation("Acme Gym", "Ann Lee", &link());
         assert_eq!(mail.subject(), "Ann Lee invites you to join Acme Gym");
-        for part in [
-            "Ann Lee",
-            "Acme Gym",
-            "https://ffp.example/join?token=abc&x=1",
-            "7 days",
-        ] {
+        for part in ["Ann Lee", "Acme Gym", "https://ffp.example/join?token=abc&x=1", "7 days"] {
             assert!(mail.text().contains(part), "no {part} in {}", mail.text());
         }
-        assert!(
-            mail.html()
-                .contains("href=\"https://ffp.example/join?token=abc&amp;x=1\"")
-        );
+        assert!(mail.html().contains("href=\"https://ffp.example/join?token=abc&amp;x=1\""));
     }
 
     #[test]
     fn markup_in_a_name_is_shown_and_not_obeyed() {
         let mail = Message::invitation("<img src=x onerror=\"a\">&'", "A", &link());
         assert!(!mail.html().contains("<img"));
-        assert!(
-            mail.html()
-                .contains("&lt;img src=x onerror=&quot;a&quot;&gt;&amp;&#39;")
-        );
+        assert!(mail.html().contains("&lt;img src=x onerror=&quot;a&quot;&gt;&amp;&#39;"));
     }
 
     #[test]
@@ -338,26 +297,13 @@ mod tests {
     #[test]
     fn long_names_and_subjects_are_cut() {
         assert_eq!(plain_name(&"é".repeat(500)).chars().count(), MAX_NAME_LENGTH);
-        assert_eq!(
-            Message::new(&"s".repeat(500), "", "").subject().chars().count(),
-            MAX_SUBJECT_LENGTH
-        );
+        assert_eq!(Message::new(&"s".repeat(500), "", "").subject().chars().count(), MAX_SUBJECT_LENGTH);
     }
 
     #[test]
     fn only_one_plain_address_is_written_to() {
         assert!(is_plain_address("ann+gym@example.com"));
-        for to in [
-            "",
-            "ann",
-            "@b",
-            "a@",
-            "a@b@c",
-            "a@b,c@d",
-            "a@b\r\nBcc:c@d",
-            "Ann <a@b>",
-            "a @b",
-        ] {
+        for to in ["", "ann", "@b", "a@", "a@b@c", "a@b,c@d", "a@b\r\nBcc:c@d", "Ann <a@b>", "a @b"] {
             assert!(!is_plain_address(to), "{to}");
         }
     }

@@ -45,9 +45,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(arguments.command)));
+    let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(arguments.command)));
     match outcome {
         Ok(code) => code,
         Err(error) => {
@@ -99,10 +97,6 @@ async fn doctor(config: &tenants::DatabaseConfig) -> anyhow::Result<ExitCode> {
         writeln!(out, "The database keeps tenants apart: no defects.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    writeln!(
-        out,
-        "{} defects. Nothing is served from this database until they are gone.",
-        defects.len()
-    )?;
+    writeln!(out, "{} defects. Nothing is served from this database until they are gone.", defects.len())?;
     Ok(ExitCode::FAILURE)
 }

@@ -37,7 +37,8 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         ("member", "An ID token of the members' user pool, from `POST /api/v1/auth/login`."),
         ("operator", "An ID token of the operators' user pool."),
     ] {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(description));
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(description));
         components.security_schemes.insert(name.into(), RefOr::T(SecurityScheme::Http(bearer.build())));
     }
     for (path, item) in &mut document.paths.paths {

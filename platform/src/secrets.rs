@@ -27,10 +27,7 @@ impl<Process: Fn(&str) -> Option<String>> Variables<Process> {
         let mut reader = Reader::new(&process);
         let ids = reader.list(IDS);
         if ids.is_empty() {
-            return Ok(Self {
-                process,
-                fetched: HashMap::new(),
-            });
+            return Ok(Self { process, fetched: HashMap::new() });
         }
         let aws = AwsConfig::read(&mut reader);
         let aws = reader.finish(aws)?;
@@ -43,11 +40,7 @@ impl<Process: Fn(&str) -> Option<String>> Variables<Process> {
                 Err(error) => bad.extend(error.0),
             }
         }
-        if bad.is_empty() {
-            Ok(Self { process, fetched })
-        } else {
-            Err(ConfigError(bad))
-        }
+        if bad.is_empty() { Ok(Self { process, fetched }) } else { Err(ConfigError(bad)) }
     }
 
     /// The value of a setting.
@@ -60,15 +53,9 @@ impl<Process: Fn(&str) -> Option<String>> Variables<Process> {
 async fn fetch(client: &Client, id: &str) -> Result<SecretString, ConfigError> {
     let refuse = |wrong: String| ConfigError::one(IDS, wrong, "name secrets that exist and that this process may read");
     let answer = client.get_secret_value().secret_id(id).send().await;
-    let answer = answer.map_err(|error| {
-        refuse(format!(
-            "names `{id}`, which can't be had ({})",
-            DisplayErrorContext(&error)
-        ))
-    })?;
-    let text = answer
-        .secret_string()
-        .ok_or_else(|| refuse(format!("names `{id}`, which holds bytes")))?;
+    let answer = answer
+        .map_err(|error| refuse(format!("names `{id}`, which can't be had ({})", DisplayErrorContext(&error))))?;
+    let text = answer.secret_string().ok_or_else(|| refuse(format!("names `{id}`, which holds bytes")))?;
     Ok(text.to_owned().into())
 }
 
@@ -80,9 +67,7 @@ fn merge(fetched: &mut HashMap<String, SecretString>, id: &str, text: &SecretStr
         .map_err(|_| refuse(format!("names `{id}`, which is no JSON object of texts")))?;
     for (name, value) in members {
         if fetched.insert(name.clone(), value.into()).is_some() {
-            return Err(refuse(format!(
-                "names `{id}`, which gives {name} as another secret does"
-            )));
+            return Err(refuse(format!("names `{id}`, which gives {name} as another secret does")));
         }
     }
     Ok(())
@@ -115,15 +100,8 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_no_object_of_texts_is_refused_without_repeating_it() {
-        for text in [
-            "hunter2",
-            r#"["hunter2"]"#,
-            r#"{"FFP_A": {"hunter2": 1}}"#,
-            r#"{"FFP_A": 5}"#,
-        ] {
-            let error = merge(&mut HashMap::new(), "ffp/test", &text.to_owned().into())
-                .unwrap_err()
-                .to_string();
+        for text in ["hunter2", r#"["hunter2"]"#, r#"{"FFP_A": {"hunter2": 1}}"#, r#"{"FFP_A": 5}"#] {
+            let error = merge(&mut HashMap::new(), "ffp/test", &text.to_owned().into()).unwrap_err().to_string();
             assert!(error.contains("ffp/test") && !error.contains("hunter2"), "{error}");
         }
     }
@@ -138,18 +116,13 @@ mod tests {
 
     #[tokio::test]
     async fn without_secret_ids_nothing_is_asked_of_aws() {
-        let variables = Variables::load(|name: &str| (name == "FFP_A").then(|| "a".to_owned()))
-            .await
-            .unwrap();
+        let variables = Variables::load(|name: &str| (name == "FFP_A").then(|| "a".to_owned())).await.unwrap();
         assert_eq!(variables.get("FFP_A").unwrap(), "a");
     }
 
     #[tokio::test]
     async fn secret_ids_without_a_region_say_what_is_missing() {
-        let error = Variables::load(|name: &str| (name == IDS).then(|| "ffp/x".to_owned()))
-            .await
-            .err()
-            .unwrap();
+        let error = Variables::load(|name: &str| (name == IDS).then(|| "ffp/x".to_owned())).await.err().unwrap();
         assert!(error.to_string().contains("AWS_REGION"), "{error}");
     }
 }

@@ -73,21 +73,10 @@ impl Storage {
     /// # Errors
     /// [`Error`].
     pub async fn begin_upload(&self, key: &str, content_type: &str) -> Result<String, Error> {
-        let begun = self
-            .client
-            .list_multipart_uploads()
-            .bucket(&self.bucket)
-            .prefix(key)
-            .send()
-            .await
-            .map_err(classify)?;
+        let begun =
+            self.client.list_multipart_uploads().bucket(&self.bucket).prefix(key).send().await.map_err(classify)?;
         faults::after("s3.list_multipart_uploads");
-        if let Some(id) = begun
-            .uploads()
-            .iter()
-            .find(|u| u.key() == Some(key))
-            .and_then(|u| u.upload_id())
-        {
+        if let Some(id) = begun.uploads().iter().find(|u| u.key() == Some(key)).and_then(|u| u.upload_id()) {
             return Ok(id.to_owned());
         }
         let made = self
@@ -100,9 +89,7 @@ impl Storage {
             .await
             .map_err(classify)?;
         faults::after("s3.create_multipart_upload");
-        made.upload_id()
-            .map(str::to_owned)
-            .ok_or_else(|| Error::Unexpected("no upload id".into()))
+        made.upload_id().map(str::to_owned).ok_or_else(|| Error::Unexpected("no upload id".into()))
     }
 
     /// A URL to which exactly `size` bytes of part `number` can be PUT, and the headers to send with them.
@@ -130,10 +117,7 @@ impl Storage {
             .presigned(config)
             .await
             .map_err(|error| unexpected(&error))?;
-        let headers = request
-            .headers()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let headers = request.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok((request.uri().to_owned(), headers))
     }
 
@@ -199,14 +183,8 @@ impl Storage {
     /// # Errors
     /// [`Error`].
     pub async fn abort_uploads(&self, key: &str) -> Result<(), Error> {
-        let begun = self
-            .client
-            .list_multipart_uploads()
-            .bucket(&self.bucket)
-            .prefix(key)
-            .send()
-            .await
-            .map_err(classify)?;
+        let begun =
+            self.client.list_multipart_uploads().bucket(&self.bucket).prefix(key).send().await.map_err(classify)?;
         faults::after("s3.list_multipart_uploads");
         for upload in begun.uploads().iter().filter(|upload| upload.key() == Some(key)) {
             self.abort_upload(key, upload.upload_id().unwrap_or_default()).await?;
@@ -219,12 +197,7 @@ impl Storage {
     /// # Errors
     /// [`Error`].
     pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), Error> {
-        let abort = self
-            .client
-            .abort_multipart_upload()
-            .bucket(&self.bucket)
-            .key(key)
-            .upload_id(upload_id);
+        let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload_id);
         match abort.send().await.map_err(classify) {
             Ok(_) | Err(Error::NotFound) => {
                 faults::after("s3.abort_multipart_upload");
@@ -239,20 +212,10 @@ impl Storage {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn head(&self, key: &str) -> Result<Object, Error> {
-        let head = self
-            .client
-            .head_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .send()
-            .await
-            .map_err(classify)?;
+        let head = self.client.head_object().bucket(&self.bucket).key(key).send().await.map_err(classify)?;
         faults::after("s3.head_object");
         Ok(Object {
-            size: head
-                .content_length()
-                .and_then(|length| u64::try_from(length).ok())
-                .unwrap_or(0),
+            size: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
             etag: head.e_tag().unwrap_or_default().to_owned(),
         })
     }
@@ -274,10 +237,7 @@ impl Storage {
             .map_err(classify)?;
         faults::after("s3.get_object");
         let body: ByteStream = answer.body;
-        body.collect()
-            .await
-            .map(|all| all.into_bytes())
-            .map_err(|error| Error::Unavailable(error.to_string()))
+        body.collect().await.map(|all| all.into_bytes()).map_err(|error| Error::Unavailable(error.to_string()))
     }
 
     /// Deletes every version of the object, and every delete marker; none is fine.
@@ -286,28 +246,14 @@ impl Storage {
     /// [`Error`].
     pub async fn delete_all_versions(&self, key: &str) -> Result<(), Error> {
         loop {
-            let page = self
-                .client
-                .list_object_versions()
-                .bucket(&self.bucket)
-                .prefix(key)
-                .send()
-                .await
-                .map_err(classify)?;
+            let page =
+                self.client.list_object_versions().bucket(&self.bucket).prefix(key).send().await.map_err(classify)?;
             faults::after("s3.list_object_versions");
-            let versions = page
-                .versions()
-                .iter()
-                .map(|version| (version.key(), version.version_id()));
-            let markers = page
-                .delete_markers()
-                .iter()
-                .map(|marker| (marker.key(), marker.version_id()));
+            let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
+            let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
             let mut doomed = Vec::new();
             for (_, version) in versions.chain(markers).filter(|(found, _)| *found == Some(key)) {
-                let id = ObjectIdentifier::builder()
-                    .key(key)
-                    .set_version_id(version.map(str::to_owned));
+                let id = ObjectIdentifier::builder().key(key).set_version_id(version.map(str::to_owned));
                 doomed.push(id.build().map_err(|error| Error::Unexpected(error.to_string()))?);
             }
             if doomed.is_empty() {
@@ -315,20 +261,11 @@ impl Storage {
             }
             let delete = Delete::builder().set_objects(Some(doomed)).build();
             let delete = delete.map_err(|error| Error::Unexpected(error.to_string()))?;
-            let answer = self
-                .client
-                .delete_objects()
-                .bucket(&self.bucket)
-                .delete(delete)
-                .send()
-                .await
-                .map_err(classify)?;
+            let answer =
+                self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await.map_err(classify)?;
             faults::after("s3.delete_objects");
             if let Some(error) = answer.errors().first() {
-                return Err(Error::Unexpected(format!(
-                    "a version was not deleted: {:?}",
-                    error.code()
-                )));
+                return Err(Error::Unexpected(format!("a version was not deleted: {:?}", error.code())));
             }
         }
     }
@@ -336,10 +273,7 @@ impl Storage {
 
 fn patient() -> TimeoutConfig {
     let (attempt, all) = ASSEMBLY;
-    TimeoutConfig::builder()
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(all)
-        .build()
+    TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(all).build()
 }
 
 /// What an SDK's error means here. Messages name codes, never content.

@@ -46,10 +46,7 @@ impl Tenants {
                 worker: pool(&config.worker_url, config.worker_connections, "worker")?,
                 operator: pool(&config.operator_url, config.operator_connections, "operator")?,
                 // A share that nobody holds costs nothing; a forgotten one is made anew.
-                shares: Cache::builder()
-                    .max_capacity(100_000)
-                    .time_to_idle(Duration::from_secs(600))
-                    .build(),
+                shares: Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(600)).build(),
                 standings: Standings::new(),
                 verifier,
             }),
@@ -64,12 +61,7 @@ impl Tenants {
     }
 
     pub(crate) fn open(&self, id: TenantId, actor: Actor, door: Door) -> Tenant {
-        Tenant {
-            tenants: self.clone(),
-            id,
-            actor,
-            door,
-        }
+        Tenant { tenants: self.clone(), id, actor, door }
     }
 
     pub(crate) fn pool(&self, door: Door) -> &PgPool {
@@ -82,15 +74,8 @@ impl Tenants {
 
     pub(crate) async fn share(&self, door: Door, tenant: TenantId) -> Arc<Semaphore> {
         let connections = self.pool(door).options().get_max_connections();
-        let whose = if door == Door::Front {
-            TenantId(Uuid::nil())
-        } else {
-            tenant
-        };
-        self.inner
-            .shares
-            .get_with((door as u8, whose), async { fair_share(connections) })
-            .await
+        let whose = if door == Door::Front { TenantId(Uuid::nil()) } else { tenant };
+        self.inner.shares.get_with((door as u8, whose), async { fair_share(connections) }).await
     }
 
     pub(crate) fn standings(&self) -> &Standings {
@@ -122,32 +107,23 @@ impl Tenants {
         .map_err(|_| "the database is away".to_owned())?;
         match applied {
             Some(version) if version >= migrations::latest_version() => Ok(()),
-            Some(version) => Err(format!(
-                "the schema is at {version}, this binary needs {}",
-                migrations::latest_version()
-            )),
+            Some(version) => {
+                Err(format!("the schema is at {version}, this binary needs {}", migrations::latest_version()))
+            }
             None => Err("no migration has been applied".to_owned()),
         }
     }
 
     /// Closes the pools; queries in flight finish.
     pub async fn close(&self) {
-        tokio::join!(
-            self.inner.app.close(),
-            self.inner.worker.close(),
-            self.inner.operator.close()
-        );
+        tokio::join!(self.inner.app.close(), self.inner.worker.close(), self.inner.operator.close());
     }
 }
 
 fn pool(url: &SecretString, connections: u32, name: &str) -> Result<PgPool> {
-    let options: PgConnectOptions = url
-        .expose_secret()
-        .parse()
-        .map_err(|_| Error::Internal(format!("the {name} database URL is not one")))?;
-    let options = options
-        .disable_statement_logging()
-        .application_name(&format!("ffp-{name}"));
+    let options: PgConnectOptions =
+        url.expose_secret().parse().map_err(|_| Error::Internal(format!("the {name} database URL is not one")))?;
+    let options = options.disable_statement_logging().application_name(&format!("ffp-{name}"));
     Ok(PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(2))

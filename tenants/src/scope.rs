@@ -43,25 +43,16 @@ impl ActorRole {
 
 impl Actor {
     /// The platform itself.
-    pub const SYSTEM: Self = Self {
-        member: None,
-        role: ActorRole::System,
-    };
+    pub const SYSTEM: Self = Self { member: None, role: ActorRole::System };
 
     /// A member with the role that the member row gives.
     pub fn member(id: MemberId, role: Role) -> Self {
-        Self {
-            member: Some(id.0),
-            role: ActorRole::Member(role),
-        }
+        Self { member: Some(id.0), role: ActorRole::Member(role) }
     }
 
     /// An operator, known by the subject of the operators' pool.
     pub fn operator(subject: Uuid) -> Self {
-        Self {
-            member: Some(subject),
-            role: ActorRole::Operator,
-        }
+        Self { member: Some(subject), role: ActorRole::Operator }
     }
 
     /// Whether the actor holds at least this role in the tenant; the system and operators do.

@@ -71,11 +71,7 @@ pub(crate) struct Standings {
 impl Standings {
     pub(crate) fn new() -> Self {
         Self {
-            cache: Cache::builder()
-                .max_capacity(50_000)
-                .time_to_live(AGE)
-                .support_invalidation_closures()
-                .build(),
+            cache: Cache::builder().max_capacity(50_000).time_to_live(AGE).support_invalidation_closures().build(),
             forgotten: AtomicU64::new(0),
         }
     }
@@ -156,8 +152,6 @@ fn parse(row: &QueryResult) -> Result<Standing, DbErr> {
         },
         role: text("role")?.parse().map_err(DbErr::Custom)?,
         // Null stands for "never": '-infinity' has no counterpart here.
-        not_before: row
-            .try_get::<Option<DateTime<Utc>>>("", "not_before")?
-            .map_or(i64::MIN, |at| at.timestamp()),
+        not_before: row.try_get::<Option<DateTime<Utc>>>("", "not_before")?.map_or(i64::MIN, |at| at.timestamp()),
     })
 }

@@ -34,10 +34,7 @@ struct Held {
 
 impl Held {
     fn connection(&mut self) -> Result<&mut PgConnection, DbErr> {
-        let open = self
-            .open
-            .as_mut()
-            .ok_or_else(|| DbErr::Custom("the transaction has ended".into()))?;
+        let open = self.open.as_mut().ok_or_else(|| DbErr::Custom("the transaction has ended".into()))?;
         Ok(&mut **open)
     }
 }
@@ -95,9 +92,8 @@ impl TenantTx {
         // In a task of its own: were BEGIN given up halfway, the pool would get back a connection with a transaction
         // open in it, for the next tenant to work in.
         let opening = tokio::spawn(open(pool.clone(), text, place).in_current_span());
-        let held = opening
-            .await
-            .map_err(|error| Error::Internal(format!("a transaction was not begun: {error}")))??;
+        let held =
+            opening.await.map_err(|error| Error::Internal(format!("a transaction was not begun: {error}")))??;
         Ok(Self {
             tenant,
             actor,
@@ -126,8 +122,7 @@ impl TenantTx {
         text: &'static str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        self.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, text, values))
-            .await
+        self.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, text, values)).await
     }
 
     /// Like [`sql`](Self::sql) for a statement that returns no rows; answers how many it touched.
@@ -141,9 +136,7 @@ impl TenantTx {
 
     /// After the commit, this member's role and status are read anew by this process at once.
     pub fn member_changed(&self, subject: &str) {
-        self.after_commit
-            .lock()
-            .push(Forget::Member(self.tenant, subject.to_owned()));
+        self.after_commit.lock().push(Forget::Member(self.tenant, subject.to_owned()));
     }
 
     /// After the commit, the standing of everybody in the tenant is read anew.
@@ -153,9 +146,7 @@ impl TenantTx {
 
     pub(crate) async fn commit(self) -> Result<Vec<Forget>> {
         if self.failed.load(Ordering::Acquire) {
-            return Err(Error::Internal(
-                "a statement failed and its error was swallowed; nothing was written".into(),
-            ));
+            return Err(Error::Internal("a statement failed and its error was swallowed; nothing was written".into()));
         }
         let mut held = self.inner.into_inner();
         if let Some(open) = held.open.take() {
@@ -178,10 +169,7 @@ async fn open(pool: PgPool, text: String, place: OwnedSemaphorePermit) -> Result
     loop {
         match pool.begin_with(AssertSqlSafe(text.clone())).await {
             Ok(open) => {
-                return Ok(Held {
-                    open: Some(open),
-                    place: Some(place),
-                });
+                return Ok(Held { open: Some(open), place: Some(place) });
             }
             // A pooled connection that died with a restart of the server: nothing ran on it, so take another.
             Err(error) if stale > 0 && is_dead(&error) => {
@@ -208,11 +196,7 @@ const ALLOWED: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MER
 ///
 /// This catches mistakes, not an attacker who already runs arbitrary SQL: such a one picks the tenant.
 fn guard(text: &str) -> Result<(), DbErr> {
-    let first: String = text
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_alphabetic)
-        .collect();
+    let first: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     let refused = if !ALLOWED.iter().any(|word| first.eq_ignore_ascii_case(word)) {
         Some("it must begin with SELECT, INSERT, UPDATE, DELETE, WITH or MERGE")
     } else if contains(text, b"set_config") || contains(text, b"u&\"") {
@@ -220,15 +204,11 @@ fn guard(text: &str) -> Result<(), DbErr> {
     } else {
         None
     };
-    refused.map_or(Ok(()), |why| {
-        Err(DbErr::Custom(format!("TenantTx refused a statement: {why}")))
-    })
+    refused.map_or(Ok(()), |why| Err(DbErr::Custom(format!("TenantTx refused a statement: {why}"))))
 }
 
 fn contains(text: &str, needle: &[u8]) -> bool {
-    text.as_bytes()
-        .windows(needle.len())
-        .any(|window| window.eq_ignore_ascii_case(needle))
+    text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 #[async_trait::async_trait]
@@ -242,18 +222,11 @@ impl ConnectionTrait for TenantTx {
         let values = values(&mut stmt);
         let mut held = self.inner.lock().await;
         let connection = held.connection()?;
-        self.mark(
-            sqlx::query_with(AssertSqlSafe(stmt.sql), values)
-                .execute(connection)
-                .await,
-        )
-        .map(Into::into)
+        self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).execute(connection).await).map(Into::into)
     }
 
     async fn execute_unprepared(&self, _sql: &str) -> Result<ExecResult, DbErr> {
-        Err(DbErr::Custom(
-            "TenantTx refused a statement: unprepared text can hold several".into(),
-        ))
+        Err(DbErr::Custom("TenantTx refused a statement: unprepared text can hold several".into()))
     }
 
     async fn query_one_raw(&self, mut stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
@@ -261,11 +234,7 @@ impl ConnectionTrait for TenantTx {
         let values = values(&mut stmt);
         let mut held = self.inner.lock().await;
         let connection = held.connection()?;
-        let row = self.mark(
-            sqlx::query_with(AssertSqlSafe(stmt.sql), values)
-                .fetch_optional(connection)
-                .await,
-        )?;
+        let row = self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).fetch_optional(connection).await)?;
         Ok(row.map(Into::into))
     }
 
@@ -274,11 +243,7 @@ impl ConnectionTrait for TenantTx {
         let values = values(&mut stmt);
         let mut held = self.inner.lock().await;
         let connection = held.connection()?;
-        let rows = self.mark(
-            sqlx::query_with(AssertSqlSafe(stmt.sql), values)
-                .fetch_all(connection)
-                .await,
-        )?;
+        let rows = self.mark(sqlx::query_with(AssertSqlSafe(stmt.sql), values).fetch_all(connection).await)?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }
@@ -289,12 +254,9 @@ mod tests {
 
     #[test]
     fn ordinary_statements_pass() {
-        for text in [
-            "select 1",
-            "  SELECT x FROM t",
-            "insert into t values (1)",
-            "with a as (select 1) select * from a",
-        ] {
+        for text in
+            ["select 1", "  SELECT x FROM t", "insert into t values (1)", "with a as (select 1) select * from a"]
+        {
             assert!(guard(text).is_ok(), "{text}");
         }
     }

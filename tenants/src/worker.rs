@@ -5,8 +5,8 @@
 use std::{future::Future, time::Duration};
 
 use graphile_worker::{
-    IntoTaskHandlerResult, LocalQueueConfig, TaskHandler, Worker as Queue, WorkerContext, WorkerOptions as QueueOptions,
-    WorkerRecoveryConfig,
+    IntoTaskHandlerResult, LocalQueueConfig, TaskHandler, Worker as Queue, WorkerContext,
+    WorkerOptions as QueueOptions, WorkerRecoveryConfig,
 };
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;

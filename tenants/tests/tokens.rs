@@ -38,8 +38,7 @@ struct Case {
 
 #[tokio::test]
 async fn every_token_gets_the_verdict_of_aws_jwt_verify() {
-    let vectors: Vectors =
-        serde_json::from_str(include_str!("data/cognito/jwt-vectors.json")).unwrap();
+    let vectors: Vectors = serde_json::from_str(include_str!("data/cognito/jwt-vectors.json")).unwrap();
     let jwks: Value = serde_json::from_str(include_str!("data/cognito/jwks.json")).unwrap();
     let server = JwksServer::start(jwks).await;
     let issuer = Issuer {
@@ -87,10 +86,7 @@ fn a_list_of_issuers_that_is_empty_or_ambiguous_is_refused() {
     let twice = vec![issuer("a", "client", url), issuer("a", "other", url)];
     assert!(matches!(refusal(twice), SetupError::IssuerTwice(name) if name == "a"));
     for incomplete in [issuer("", "client", url), issuer("a", "", url)] {
-        assert!(matches!(
-            refusal(vec![incomplete]),
-            SetupError::Incomplete(_)
-        ));
+        assert!(matches!(refusal(vec![incomplete]), SetupError::Incomplete(_)));
     }
     let file = issuer("a", "client", "file:///etc/keys.json");
     assert!(matches!(refusal(vec![file]), SetupError::JwksAddress(_)));

@@ -38,11 +38,9 @@ pub(super) fn access_denied() -> Response {
 /// What a refusal looks like to the viewer, who learns only that a key-pair id is missing.
 pub(super) fn refused(refusal: &Refusal) -> Response {
     match refusal {
-        Refusal::MissingKeyPairId => xml(
-            StatusCode::FORBIDDEN,
-            "MissingKey",
-            "Missing Key-Pair-Id query parameter or cookie value",
-        ),
+        Refusal::MissingKeyPairId => {
+            xml(StatusCode::FORBIDDEN, "MissingKey", "Missing Key-Pair-Id query parameter or cookie value")
+        }
         _ => access_denied(),
     }
 }
@@ -57,16 +55,11 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
     });
     let mut response = answer(
         status,
-        &[
-            (header::CONTENT_TYPE, "application/problem+json"),
-            (header::CACHE_CONTROL, "no-store"),
-        ],
+        &[(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")],
         body.to_string(),
     );
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }
     response
 }

@@ -152,10 +152,7 @@ fn is_key_pair_id(id: &str) -> bool {
 
 /// The bytes of a text that is exactly one `PUBLIC KEY` block.
 fn der_of_pem(pem: &str) -> Option<Vec<u8>> {
-    let body = pem
-        .trim()
-        .strip_prefix("-----BEGIN PUBLIC KEY-----")?
-        .strip_suffix("-----END PUBLIC KEY-----")?;
+    let body = pem.trim().strip_prefix("-----BEGIN PUBLIC KEY-----")?.strip_suffix("-----END PUBLIC KEY-----")?;
     let body: String = body.split_ascii_whitespace().collect();
     STANDARD.decode(body).ok()
 }
@@ -172,10 +169,7 @@ mod tests {
     const RSA_PEM: &str = include_str!("../../tests/data/cloudfront/test-rsa2048-public.pem");
 
     fn pem(der: &[u8]) -> String {
-        format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            STANDARD.encode(der)
-        )
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
     }
 
     fn ec_pem(curve: &'static EcdsaSigningAlgorithm) -> String {
@@ -186,11 +180,9 @@ mod tests {
 
     #[test]
     fn rsa_2048_and_ecdsa_p256_are_trusted() {
-        let group = KeyGroup::from_pems([
-            ("KEC", ec_pem(&ECDSA_P256_SHA256_ASN1_SIGNING)),
-            ("KRSA", RSA_PEM.to_owned()),
-        ])
-        .unwrap();
+        let group =
+            KeyGroup::from_pems([("KEC", ec_pem(&ECDSA_P256_SHA256_ASN1_SIGNING)), ("KRSA", RSA_PEM.to_owned())])
+                .unwrap();
         assert_eq!(group.ids(), ["KEC", "KRSA"]);
     }
 
@@ -199,31 +191,15 @@ mod tests {
         let weak = rsa_1024_pem();
         let p384 = ec_pem(&ECDSA_P384_SHA384_ASN1_SIGNING);
         for bad in [weak, p384, pem(b"no key at all"), pem(b"")] {
-            assert_eq!(
-                KeyGroup::from_pems([("K1", bad)]).unwrap_err(),
-                KeyError::Kind("K1".into())
-            );
+            assert_eq!(KeyGroup::from_pems([("K1", bad)]).unwrap_err(), KeyError::Kind("K1".into()));
         }
-        for bad in [
-            "",
-            "no pem",
-            "-----BEGIN RSA PUBLIC KEY-----\nAA==\n-----END RSA PUBLIC KEY-----",
-        ] {
-            assert_eq!(
-                KeyGroup::from_pems([("K1", bad)]).unwrap_err(),
-                KeyError::Pem("K1".into())
-            );
+        for bad in ["", "no pem", "-----BEGIN RSA PUBLIC KEY-----\nAA==\n-----END RSA PUBLIC KEY-----"] {
+            assert_eq!(KeyGroup::from_pems([("K1", bad)]).unwrap_err(), KeyError::Pem("K1".into()));
         }
         for id in ["", "a b", "ключ", &"K".repeat(65)] {
-            assert_eq!(
-                KeyGroup::from_pems([(id, RSA_PEM)]).unwrap_err(),
-                KeyError::Id(id.into())
-            );
+            assert_eq!(KeyGroup::from_pems([(id, RSA_PEM)]).unwrap_err(), KeyError::Id(id.into()));
         }
-        assert_eq!(
-            KeyGroup::from_pems([("K1", RSA_PEM), ("K1", RSA_PEM)]).unwrap_err(),
-            KeyError::Twice("K1".into())
-        );
+        assert_eq!(KeyGroup::from_pems([("K1", RSA_PEM), ("K1", RSA_PEM)]).unwrap_err(), KeyError::Twice("K1".into()));
     }
 
     #[test]

@@ -133,9 +133,8 @@ impl Edge {
             .with_state(Arc::new(edge))
             .into_make_service_with_connect_info::<SocketAddr>();
         let stopping = CancellationToken::new();
-        let server = axum::serve(listener, app)
-            .with_graceful_shutdown(stopping.clone().cancelled_owned())
-            .into_future();
+        let server =
+            axum::serve(listener, app).with_graceful_shutdown(stopping.clone().cancelled_owned()).into_future();
         tokio::select! {
             stopped = server => stopped.map_err(EdgeError::Listen),
             () = async {
@@ -157,11 +156,8 @@ impl Edge {
         let (Some(host), Some(port), true) = (url.host_str(), url.port_or_known_default(), bare) else {
             return Err(EdgeError::PublicUrl(url));
         };
-        let public = PublicHost {
-            host: host.to_owned(),
-            port,
-            default_port: if url.scheme() == "https" { 443 } else { 80 },
-        };
+        let public =
+            PublicHost { host: host.to_owned(), port, default_port: if url.scheme() == "https" { 443 } else { 80 } };
         for (prefix, _) in &config.prefixes {
             if prefix.starts_with('/') || !prefix.ends_with('/') {
                 return Err(EdgeError::Prefix(prefix.clone()));
@@ -174,12 +170,7 @@ impl Edge {
         let edge = Self {
             public,
             proxy,
-            objects: Objects {
-                s3: config.s3,
-                prefixes: config.prefixes,
-                keys: config.keys,
-                origin: origin.clone(),
-            },
+            objects: Objects { s3: config.s3, prefixes: config.prefixes, keys: config.keys, origin: origin.clone() },
             origin,
         };
         Ok((config.listen, edge))
@@ -213,10 +204,7 @@ async fn answer(
         return if matches!(*request.method(), Method::GET | Method::HEAD) && target.starts_with('/') {
             answer::redirect(&format!("{}{target}", edge.origin))
         } else {
-            answer::problem(
-                StatusCode::MISDIRECTED_REQUEST,
-                "This address is not served here; use the public one.",
-            )
+            answer::problem(StatusCode::MISDIRECTED_REQUEST, "This address is not served here; use the public one.")
         };
     }
     match edge.objects.bucket_for(request.uri().path()) {
@@ -235,9 +223,7 @@ mod tests {
     use super::*;
 
     async fn config(public_url: &str) -> EdgeConfig {
-        let s3 = aws_sdk_s3::Config::builder()
-            .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
-            .build();
+        let s3 = aws_sdk_s3::Config::builder().behavior_version(aws_sdk_s3::config::BehaviorVersion::latest()).build();
         EdgeConfig {
             listen: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             public_url: public_url.parse().unwrap(),
@@ -255,25 +241,10 @@ mod tests {
             (
                 "http://ffp.test",
                 &["ffp.test", "FFP.test:80"][..],
-                &[
-                    "ffp.test:8080",
-                    "ffp.test:",
-                    "ffp.test:99999",
-                    "ffp.test.",
-                    "a@ffp.test",
-                    "",
-                ][..],
+                &["ffp.test:8080", "ffp.test:", "ffp.test:99999", "ffp.test.", "a@ffp.test", ""][..],
             ),
-            (
-                "https://ffp.test",
-                &["ffp.test", "ffp.test:443"],
-                &["ffp.test:80", "x.ffp.test"],
-            ),
-            (
-                "http://[::1]:8080",
-                &["[::1]:8080"],
-                &["[::1]", "::1:8080", "127.0.0.1:8080"],
-            ),
+            ("https://ffp.test", &["ffp.test", "ffp.test:443"], &["ffp.test:80", "x.ffp.test"]),
+            ("http://[::1]:8080", &["[::1]:8080"], &["[::1]", "::1:8080", "127.0.0.1:8080"]),
         ] {
             let (_, edge) = Edge::assemble(config(url).await).unwrap();
             for host in good {
@@ -287,12 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_contradictory_configuration_is_refused() {
-        for url in [
-            "ftp://ffp.test",
-            "http://ffp.test/app",
-            "http://u@ffp.test",
-            "http://ffp.test/?x",
-        ] {
+        for url in ["ftp://ffp.test", "http://ffp.test/app", "http://u@ffp.test", "http://ffp.test/?x"] {
             let refused = Edge::assemble(config(url).await).unwrap_err();
             assert!(matches!(refused, EdgeError::PublicUrl(_)), "{url}");
         }

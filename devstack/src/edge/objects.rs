@@ -42,10 +42,7 @@ impl Objects {
     /// The bucket for a path; the prefix is compared with the path as requested, before any decoding.
     pub(super) fn bucket_for(&self, path: &str) -> Option<&str> {
         let path = path.strip_prefix('/')?;
-        self.prefixes
-            .iter()
-            .find(|(prefix, _)| path.starts_with(prefix.as_str()))
-            .map(|(_, bucket)| bucket.as_str())
+        self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str())).map(|(_, bucket)| bucket.as_str())
     }
 
     /// Answers a request for an object of `bucket`.
@@ -71,11 +68,7 @@ impl Objects {
                 return response;
             }
         }
-        answer::xml(
-            StatusCode::BAD_GATEWAY,
-            "BadGateway",
-            "The object kept changing while it was read",
-        )
+        answer::xml(StatusCode::BAD_GATEWAY, "BadGateway", "The object kept changing while it was read")
     }
 
     /// One try; `None` when the object was replaced under it.
@@ -108,11 +101,7 @@ impl Objects {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         if let Some((first, last)) = range {
-            insert(
-                headers,
-                header::CONTENT_RANGE,
-                &format!("bytes {first}-{last}/{}", object.length),
-            );
+            insert(headers, header::CONTENT_RANGE, &format!("bytes {first}-{last}/{}", object.length));
         }
         if is_get && length > 0 {
             let body = self
@@ -154,9 +143,7 @@ fn streamed(bytes: ByteStream) -> Body {
 
 /// The object's headers without a body.
 fn without_body(status: StatusCode, object: &HeadObjectOutput) -> Response {
-    let last_modified = object
-        .last_modified()
-        .and_then(|time| time.fmt(DateTimeFormat::HttpDate).ok());
+    let last_modified = object.last_modified().and_then(|time| time.fmt(DateTimeFormat::HttpDate).ok());
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -186,16 +173,9 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 fn unsatisfiable(length: u64) -> Response {
-    let mut response = answer::xml(
-        StatusCode::RANGE_NOT_SATISFIABLE,
-        "InvalidRange",
-        "The requested range is not satisfiable",
-    );
-    insert(
-        response.headers_mut(),
-        header::CONTENT_RANGE,
-        &format!("bytes */{length}"),
-    );
+    let mut response =
+        answer::xml(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", "The requested range is not satisfiable");
+    insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{length}"));
     response
 }
 
@@ -206,11 +186,7 @@ fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
 fn origin_failure<E>(error: &SdkError<E>) -> Response {
     match status_of(error) {
         Some(403 | 404) => answer::access_denied(),
-        Some(503) => answer::xml(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "SlowDown",
-            "The object store asks for patience",
-        ),
+        Some(503) => answer::xml(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "The object store asks for patience"),
         status => {
             tracing::warn!(?status, %error, "the object store did not answer");
             answer::xml(StatusCode::BAD_GATEWAY, "BadGateway", "The object store did not answer")

@@ -168,10 +168,7 @@ impl Ipv4Range {
         };
         let address: Ipv4Addr = address.parse().ok()?;
         let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-        Some(Self {
-            network: u32::from(address) & mask,
-            mask,
-        })
+        Some(Self { network: u32::from(address) & mask, mask })
     }
 
     /// IPv6 viewers are in no IPv4 range except the one that holds every address, `0.0.0.0/0`.
@@ -281,15 +278,7 @@ mod tests {
         assert!(!range("192.0.2.1/32").contains(ip("192.0.2.2")));
         assert!(range("0.0.0.0/0").contains(ip("2001:db8::1")));
         assert!(!range("0.0.0.0/1").contains(ip("2001:db8::1")));
-        for bad in [
-            "",
-            "192.0.2.0/33",
-            "192.0.2.0/",
-            "192.0.2.0/+8",
-            "192.0.2/24",
-            "::/0",
-            "1.2.3.4/8/8",
-        ] {
+        for bad in ["", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/+8", "192.0.2/24", "::/0", "1.2.3.4/8/8"] {
             assert_eq!(Ipv4Range::parse(bad), None, "{bad}");
         }
     }

@@ -28,15 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The methods CloudFront forwards when a behaviour allows all.
-const METHODS: [Method; 7] = [
-    Method::GET,
-    Method::HEAD,
-    Method::OPTIONS,
-    Method::PUT,
-    Method::PATCH,
-    Method::POST,
-    Method::DELETE,
-];
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::PATCH, Method::POST, Method::DELETE];
 
 /// The same, as a 405 lists them.
 const ALLOW: &str = "GET,HEAD,OPTIONS,PUT,PATCH,POST,DELETE";
@@ -113,10 +106,9 @@ impl Proxy {
                 remove_hop_by_hop(answer.headers_mut());
                 answer
             }
-            Ok(Err(error)) if error.is_connect() => problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The platform is not up. Try again shortly.",
-            ),
+            Ok(Err(error)) if error.is_connect() => {
+                problem(StatusCode::SERVICE_UNAVAILABLE, "The platform is not up. Try again shortly.")
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the platform broke off");
                 problem(StatusCode::BAD_GATEWAY, "The platform broke off.")
@@ -129,11 +121,7 @@ impl Proxy {
     /// gone, and only then the edge's values are set.
     fn vouch(&self, headers: &mut HeaderMap, viewer: SocketAddr) {
         remove_hop_by_hop(headers);
-        let claimed: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| is_edge_header(name.as_str()))
-            .cloned()
-            .collect();
+        let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_edge_header(name.as_str())).cloned().collect();
         for name in claimed {
             headers.remove(name);
         }
@@ -145,12 +133,8 @@ impl Proxy {
         let address = viewer.ip().to_canonical();
         // CloudFront writes an IPv6 address without brackets: the port is what follows the last colon.
         set(headers, VIEWER_ADDRESS_HEADER, &format!("{address}:{}", viewer.port()));
-        let mut forwarded_for: Vec<String> = headers
-            .get_all(FORWARDED_FOR)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .map(str::to_owned)
-            .collect();
+        let mut forwarded_for: Vec<String> =
+            headers.get_all(FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).map(str::to_owned).collect();
         forwarded_for.push(address.to_string());
         set(headers, FORWARDED_FOR, &forwarded_for.join(", "));
     }
@@ -225,10 +209,7 @@ mod tests {
                 ("cloudfront-viewer-country", "XX"),
                 ("x-real-ip", "1.2.3.4"),
                 ("x-forwarded-proto", "https"),
-                (
-                    "connection",
-                    "close, X-Origin-Verify, CloudFront-Viewer-Address, x-custom",
-                ),
+                ("connection", "close, X-Origin-Verify, CloudFront-Viewer-Address, x-custom"),
                 ("x-custom", "1"),
                 ("x-kept", "1"),
             ],
@@ -238,13 +219,7 @@ mod tests {
         assert_eq!(values(&headers, "x-origin-verify"), ["s3cret"]);
         assert_eq!(values(&headers, "cloudfront-viewer-address"), ["192.0.2.7:4711"]);
         assert_eq!(values(&headers, "x-kept"), ["1"]);
-        for gone in [
-            "cloudfront-viewer-country",
-            "x-real-ip",
-            "x-forwarded-proto",
-            "connection",
-            "x-custom",
-        ] {
+        for gone in ["cloudfront-viewer-country", "x-real-ip", "x-forwarded-proto", "connection", "x-custom"] {
             assert_eq!(values(&headers, gone), [""; 0], "{gone}");
         }
     }
@@ -257,17 +232,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_viewer_is_appended_to_what_earlier_proxies_said() {
-        let headers = vouched(
-            &[
-                ("x-forwarded-for", "10.0.0.1, 10.0.0.2"),
-                ("x-forwarded-for", "10.0.0.3"),
-            ],
-            "[2001:db8::1]:443",
-        );
-        assert_eq!(
-            values(&headers, "x-forwarded-for"),
-            ["10.0.0.1, 10.0.0.2, 10.0.0.3, 2001:db8::1"]
-        );
+        let headers =
+            vouched(&[("x-forwarded-for", "10.0.0.1, 10.0.0.2"), ("x-forwarded-for", "10.0.0.3")], "[2001:db8::1]:443");
+        assert_eq!(values(&headers, "x-forwarded-for"), ["10.0.0.1, 10.0.0.2, 10.0.0.3, 2001:db8::1"]);
         assert_eq!(values(&headers, "cloudfront-viewer-address"), ["2001:db8::1:443"]);
     }
 

@@ -73,9 +73,7 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 fn http_date(text: &str) -> Option<i64> {
-    DateTime::from_str(text, DateTimeFormat::HttpDate)
-        .ok()
-        .map(|time| time.secs())
+    DateTime::from_str(text, DateTimeFormat::HttpDate).ok().map(|time| time.secs())
 }
 
 /// Whether a list of entity tags, or `*`, names this one. Weak comparison ignores the `W/` mark; strong
@@ -120,16 +118,14 @@ fn part(range: &str, length: u64) -> Selection {
     }
     match (position(first), position(last)) {
         // `-n`: the last n bytes.
-        (Some(None), Some(Some(count))) if count > 0 && length > 0 => Selection::Part {
-            first: length.saturating_sub(count),
-            last: length - 1,
-        },
+        (Some(None), Some(Some(count))) if count > 0 && length > 0 => {
+            Selection::Part { first: length.saturating_sub(count), last: length - 1 }
+        }
         (Some(None), Some(Some(_))) => Selection::Unsatisfiable,
         (Some(Some(first)), Some(Some(last))) if last < first => Selection::Whole,
-        (Some(Some(first)), Some(last)) if first < length => Selection::Part {
-            first,
-            last: last.unwrap_or(u64::MAX).min(length - 1),
-        },
+        (Some(Some(first)), Some(last)) if first < length => {
+            Selection::Part { first, last: last.unwrap_or(u64::MAX).min(length - 1) }
+        }
         (Some(Some(_)), Some(_)) => Selection::Unsatisfiable,
         _ => Selection::Whole,
     }
@@ -141,9 +137,7 @@ fn position(text: &str) -> Option<Option<u64>> {
     if text.is_empty() {
         return Some(None);
     }
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| Some(text.parse().unwrap_or(u64::MAX)))
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| Some(text.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -189,11 +183,7 @@ mod tests {
             ("lines=0-1", Whole),
             ("nonsense", Whole),
         ] {
-            assert_eq!(
-                select(&headers(&[("range", range)]), true, &OBJECT),
-                selected,
-                "{range}"
-            );
+            assert_eq!(select(&headers(&[("range", range)]), true, &OBJECT), selected, "{range}");
         }
         let twice = headers(&[("range", "bytes=0-1"), ("range", "bytes=2-3")]);
         assert_eq!(select(&twice, true, &OBJECT), Whole);
@@ -236,22 +226,11 @@ mod tests {
             ("if-match", "\"x\"", PreconditionFailed),
             ("if-match", "W/\"abc\"", PreconditionFailed),
             ("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT", Whole),
-            (
-                "if-unmodified-since",
-                "Sun, 06 Nov 1994 08:49:36 GMT",
-                PreconditionFailed,
-            ),
+            ("if-unmodified-since", "Sun, 06 Nov 1994 08:49:36 GMT", PreconditionFailed),
         ] {
-            assert_eq!(
-                select(&headers(&[(name, value)]), true, &OBJECT),
-                selected,
-                "{name}: {value}"
-            );
+            assert_eq!(select(&headers(&[(name, value)]), true, &OBJECT), selected, "{name}: {value}");
         }
-        let etag_first = headers(&[
-            ("if-none-match", "\"x\""),
-            ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"),
-        ]);
+        let etag_first = headers(&[("if-none-match", "\"x\""), ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT")]);
         assert_eq!(select(&etag_first, true, &OBJECT), Whole, "the tag outranks the date");
     }
 }

@@ -98,11 +98,7 @@ pub fn verify(request: &SignedRequest<'_>, keys: &KeyGroup, now: SystemTime, vie
         // are not wildcards here.
         Grant::Canned { expires } => {
             signed_with_trusted_key(canned_policy(&url, *expires).as_bytes())?;
-            if since_epoch < Duration::from_secs(*expires) {
-                Ok(())
-            } else {
-                Err(Refusal::Expired)
-            }
+            if since_epoch < Duration::from_secs(*expires) { Ok(()) } else { Err(Refusal::Expired) }
         }
         Grant::Custom { policy } => {
             signed_with_trusted_key(policy)?;
@@ -201,9 +197,7 @@ struct Presented<'a> {
 impl<'a> Presented<'a> {
     fn from_fields(Fields(fields): Fields<'a>) -> Result<Self, Refusal> {
         let [policy, expires, signature, key_pair_id, hash] = fields;
-        let key_pair_id = key_pair_id
-            .filter(|id| !id.is_empty())
-            .ok_or(Refusal::MissingKeyPairId)?;
+        let key_pair_id = key_pair_id.filter(|id| !id.is_empty()).ok_or(Refusal::MissingKeyPairId)?;
         let hash = match hash {
             None | Some("SHA1") => HashAlgorithm::Sha1,
             Some("SHA256") => HashAlgorithm::Sha256,
@@ -216,19 +210,14 @@ impl<'a> Presented<'a> {
         let grant = match (policy, expires) {
             (None, None) => return Err(Refusal::Missing("Policy or Expires")),
             (Some(_), Some(_)) => return Err(Refusal::Ambiguous("Policy and Expires")),
-            (Some(policy), None) => Grant::Custom {
-                policy: url_safe_decode(policy, MAX_POLICY).ok_or(Refusal::Malformed("Policy"))?,
-            },
-            (None, Some(expires)) => Grant::Canned {
-                expires: canonical_number(expires).ok_or(Refusal::Malformed("Expires"))?,
-            },
+            (Some(policy), None) => {
+                Grant::Custom { policy: url_safe_decode(policy, MAX_POLICY).ok_or(Refusal::Malformed("Policy"))? }
+            }
+            (None, Some(expires)) => {
+                Grant::Canned { expires: canonical_number(expires).ok_or(Refusal::Malformed("Expires"))? }
+            }
         };
-        Ok(Self {
-            grant,
-            signature,
-            key_pair_id,
-            hash,
-        })
+        Ok(Self { grant, signature, key_pair_id, hash })
     }
 }
 
@@ -237,9 +226,7 @@ fn url_safe_decode(text: &str, max_characters: usize) -> Option<Vec<u8>> {
     if text.len() > max_characters || text.contains(['+', '=', '/']) {
         return None;
     }
-    STANDARD
-        .decode(text.replace('-', "+").replace('_', "=").replace('~', "/"))
-        .ok()
+    STANDARD.decode(text.replace('-', "+").replace('_', "=").replace('~', "/")).ok()
 }
 
 /// A number spelt as the signed JSON spells it: digits only, no sign, no leading zero.

@@ -35,21 +35,14 @@ impl Account {
         {
             let name = Self::find(|account| account.uid == metadata.uid()).map(|account| account.name);
             let name = name.unwrap_or_else(|| metadata.uid().to_string());
-            return Ok(Some(Self {
-                name,
-                uid: metadata.uid(),
-                gid: metadata.gid(),
-            }));
+            return Ok(Some(Self { name, uid: metadata.uid(), gid: metadata.gid() }));
         }
         for wanted in CANDIDATES {
             if let Some(account) = Self::find(|account| account.name == wanted && account.uid != 0) {
                 return Ok(Some(account));
             }
         }
-        Err(Error::MissingProgram {
-            program: "a user `postgres` or `nobody`",
-            package: "postgresql",
-        })
+        Err(Error::MissingProgram { program: "a user `postgres` or `nobody`", package: "postgresql" })
     }
 
     fn find(matches: impl Fn(&Self) -> bool) -> Option<Self> {
@@ -63,11 +56,7 @@ impl Account {
         let name = fields.next().filter(|name| !name.is_empty())?;
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        Some(Self {
-            name: name.to_owned(),
-            uid,
-            gid,
-        })
+        Some(Self { name: name.to_owned(), uid, gid })
     }
 
     /// Checks that the account can get at a directory.
@@ -85,11 +74,7 @@ impl Account {
             }
             blocked = ancestor;
         }
-        Err(Error::Unreachable {
-            program,
-            user: self.name.clone(),
-            blocked: blocked.to_owned(),
-        })
+        Err(Error::Unreachable { program, user: self.name.clone(), blocked: blocked.to_owned() })
     }
 
     /// Asks the kernel, as that account, since groups and access lists count too.
@@ -116,14 +101,7 @@ mod tests {
     #[test]
     fn an_account_is_read_from_its_line_in_the_password_file() {
         let account = Account::parse("postgres:x:101:104:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash");
-        assert_eq!(
-            account,
-            Some(Account {
-                name: "postgres".to_owned(),
-                uid: 101,
-                gid: 104
-            })
-        );
+        assert_eq!(account, Some(Account { name: "postgres".to_owned(), uid: 101, gid: 104 }));
         assert_eq!(Account::parse("# no account"), None);
         assert_eq!(Account::parse(""), None);
     }
@@ -141,10 +119,7 @@ mod tests {
 
         let error = account.require_access("PostgreSQL", &inner).unwrap_err();
 
-        assert!(
-            matches!(&error, Error::Unreachable { blocked, .. } if blocked == top.path()),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::Unreachable { blocked, .. } if blocked == top.path()), "{error}");
         assert!(error.to_string().contains("chmod o+x"));
     }
 }

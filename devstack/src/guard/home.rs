@@ -46,13 +46,7 @@ impl Home {
             Err(TryLockError::WouldBlock) => return Err(Error::DirectoryInUse { program, dir }),
             Err(TryLockError::Error(source)) => return Err(Error::io_at("lock", &dir)(source)),
         }
-        Self {
-            dir,
-            scratch: false,
-            _lock: lock,
-        }
-        .cleared(program, stop)
-        .await
+        Self { dir, scratch: false, _lock: lock }.cleared(program, stop).await
     }
 
     /// [`Home::claim`], waiting for whoever holds the directory.
@@ -63,13 +57,7 @@ impl Home {
             .await
             .map_err(|error| Error::io("cannot wait for a lock")(std::io::Error::other(error)))?
             .map_err(Error::io_at("lock", &dir))?;
-        Self {
-            dir,
-            scratch: false,
-            _lock: lock,
-        }
-        .cleared(program, stop)
-        .await
+        Self { dir, scratch: false, _lock: lock }.cleared(program, stop).await
     }
 
     /// A fresh directory that is removed when the program in it has stopped: in memory if there is room.
@@ -86,18 +74,12 @@ impl Home {
         };
         let made = match made {
             Some(dir) => dir,
-            None => builder()
-                .tempdir()
-                .map_err(Error::io("cannot make a temporary directory"))?,
+            None => builder().tempdir().map_err(Error::io("cannot make a temporary directory"))?,
         };
         let dir = fs::canonicalize(made.path()).map_err(Error::io_at("use", made.path()))?;
         let lock = lock_file(&dir)?;
         // Nobody else knows the directory, so the lock is only kept, not taken.
-        let home = Self {
-            dir,
-            scratch: true,
-            _lock: lock,
-        };
+        let home = Self { dir, scratch: true, _lock: lock };
         let _ = made.keep();
         Ok(home)
     }
@@ -114,8 +96,7 @@ impl Home {
 
     /// Where a program's output goes.
     pub(crate) fn log_path(&self, program: &str) -> PathBuf {
-        self.dir
-            .join(format!("{}.log", program.to_lowercase().replace(' ', "-")))
+        self.dir.join(format!("{}.log", program.to_lowercase().replace(' ', "-")))
     }
 
     /// Where the shell around a program leaves its process id.
@@ -156,22 +137,14 @@ impl Home {
         let Some(pid) = self.leftover() else {
             return Ok(self);
         };
-        tracing::info!(
-            program,
-            pid = pid.as_raw_nonzero().get(),
-            "waiting for a program of an earlier run to stop"
-        );
+        tracing::info!(program, pid = pid.as_raw_nonzero().get(), "waiting for a program of an earlier run to stop");
         // It may end before the signal arrives; the loop sees that.
         let _ = kill_process(pid, stop.number());
         let asked = Instant::now();
         let mut killed = false;
         while self.leftover() == Some(pid) {
             if asked.elapsed() > LEFTOVER_GRACE + KILL_GRACE {
-                return Err(Error::Leftover {
-                    program,
-                    pid: pid.as_raw_nonzero().get(),
-                    dir: self.dir.clone(),
-                });
+                return Err(Error::Leftover { program, pid: pid.as_raw_nonzero().get(), dir: self.dir.clone() });
             }
             if asked.elapsed() > LEFTOVER_GRACE && !killed {
                 let _ = kill_process(pid, rustix::process::Signal::KILL);
@@ -243,13 +216,7 @@ fn command_line(pid: Pid) -> Option<String> {
     let bytes = match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(bytes) => bytes,
         Err(_) if Path::new("/proc/self").exists() => return None,
-        Err(_) => {
-            Command::new("ps")
-                .args(["-ww", "-o", "command=", "-p", &pid.to_string()])
-                .output()
-                .ok()?
-                .stdout
-        }
+        Err(_) => Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output().ok()?.stdout,
     };
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

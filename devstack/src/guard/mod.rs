@@ -92,11 +92,7 @@ impl Guard {
         let log = home.log_path(program.name);
         let log_file = home.fresh_log(&log, account)?;
         let pid_file = home.fresh_file(&home.pid_path(), account)?;
-        let scrap = if home.is_scratch() {
-            home.dir().as_os_str()
-        } else {
-            OsStr::new("")
-        };
+        let scrap = if home.is_scratch() { home.dir().as_os_str() } else { OsStr::new("") };
 
         let mut command = Command::new("/bin/sh");
         command
@@ -117,25 +113,15 @@ impl Guard {
             // As root this also drops the supplementary groups.
             command.uid(account.uid).gid(account.gid);
         }
-        let mut shell = command
-            .spawn()
-            .map_err(Error::io(format!("cannot start {}", program.name)))?;
+        let mut shell = command.spawn().map_err(Error::io(format!("cannot start {}", program.name)))?;
         let pipe = shell.stdin.take();
-        Ok(Self {
-            name: program.name,
-            shell: Some(shell),
-            pipe,
-            log,
-            grace: program.grace,
-        })
+        Ok(Self { name: program.name, shell: Some(shell), pipe, log, grace: program.grace })
     }
 
     /// The program's exit status, if it has ended.
     pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         match &mut self.shell {
-            Some(shell) => shell
-                .try_wait()
-                .map_err(Error::io(format!("cannot wait for {}", self.name))),
+            Some(shell) => shell.try_wait().map_err(Error::io(format!("cannot wait for {}", self.name))),
             None => Ok(None),
         }
     }
@@ -167,12 +153,7 @@ impl Guard {
     /// An error that quotes the end of the program's log.
     pub(crate) fn failure(&self, what: impl Into<String>) -> Error {
         let tail = tail(&self.log);
-        Error::ProgramFailed {
-            program: self.name,
-            what: what.into(),
-            log: self.log.clone(),
-            tail,
-        }
+        Error::ProgramFailed { program: self.name, what: what.into(), log: self.log.clone(), tail }
     }
 }
 
@@ -190,9 +171,7 @@ impl Drop for Guard {
 
 /// The last lines of a log file.
 pub(crate) fn tail(log: &Path) -> String {
-    let text = std::fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
+    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     match lines.len() {
         0 => "(nothing)".to_owned(),
@@ -204,9 +183,5 @@ pub(crate) fn tail(log: &Path) -> String {
 pub(crate) fn bare_environment() -> Vec<(OsString, OsString)> {
     let path = std::env::var_os("PATH").filter(|path| !path.is_empty());
     let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    vec![
-        ("PATH".into(), path),
-        ("TZ".into(), "UTC".into()),
-        ("LC_ALL".into(), "C.UTF-8".into()),
-    ]
+    vec![("PATH".into(), path), ("TZ".into(), "UTC".into()), ("LC_ALL".into(), "C.UTF-8".into())]
 }

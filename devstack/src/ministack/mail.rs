@@ -63,10 +63,7 @@ impl From<Message> for Mail {
 pub(super) async fn list(client: &reqwest::Client, endpoint: &str) -> Result<Vec<Mail>> {
     let url = format!("{endpoint}/_ministack/ses/messages");
     let answer = async { client.get(url).send().await?.error_for_status()?.json::<Outbox>().await };
-    let outbox = answer.await.map_err(|source| Error::Http {
-        context: "cannot read the sent mails",
-        source,
-    })?;
+    let outbox = answer.await.map_err(|source| Error::Http { context: "cannot read the sent mails", source })?;
     let mut mails: Vec<Mail> = outbox.messages.into_values().flatten().map(Mail::from).collect();
     mails.sort_by_key(|mail| mail.sent_at);
     Ok(mails)
@@ -91,10 +88,7 @@ mod tests {
     #[test]
     fn the_body_is_the_plain_text_if_there_is_one() {
         let mail = Mail::from(message("text", Some("<p>text</p>")));
-        assert_eq!(
-            (mail.body.as_str(), mail.html.as_deref()),
-            ("text", Some("<p>text</p>"))
-        );
+        assert_eq!((mail.body.as_str(), mail.html.as_deref()), ("text", Some("<p>text</p>")));
         assert_eq!(mail.sent_at, SystemTime::UNIX_EPOCH + Duration::from_millis(1500));
     }
 

@@ -97,10 +97,7 @@ impl MiniStack {
             .no_proxy()
             .timeout(Duration::from_secs(10))
             .build()
-            .map_err(|source| Error::Http {
-                context: "cannot make an HTTP client",
-                source,
-            })?;
+            .map_err(|source| Error::Http { context: "cannot make an HTTP client", source })?;
         let script = home.dir().join("run.py");
         fs::write(&script, include_str!("run.py")).map_err(Error::io_at("write", &script))?;
         let mut attempt = 1;
@@ -111,12 +108,7 @@ impl MiniStack {
             let mut guard = Guard::spawn(&program, &home)?;
             match wait_until_ready(&mut guard, &client, port, &token).await {
                 Ok(()) => {
-                    return Ok(Self {
-                        guard,
-                        _home: home,
-                        port,
-                        client,
-                    });
+                    return Ok(Self { guard, _home: home, port, client });
                 }
                 Err(_) if !ports::is_free(port) && guard.exit_status()?.is_some() => {
                     // Somebody else got the port in the meantime.
@@ -163,9 +155,7 @@ impl MiniStack {
 fn program(python: &Path, script: &Path, home: &Home, port: u16, token: &str) -> Result<Program> {
     let made = |name: &str| {
         let dir = home.dir().join(name);
-        fs::create_dir_all(&dir)
-            .map_err(Error::io_at("create", &dir))
-            .map(|()| dir.into_os_string())
+        fs::create_dir_all(&dir).map_err(Error::io_at("create", &dir)).map(|()| dir.into_os_string())
     };
     let kept = if home.is_scratch() { "0" } else { "1" };
     let mut environment = bare_environment();
@@ -211,16 +201,7 @@ async fn wait_until_ready(guard: &mut Guard, client: &reqwest::Client, port: u16
     let url = format!("http://127.0.0.1:{port}/_ministack/health");
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        let answer = async {
-            client
-                .get(&url)
-                .send()
-                .await?
-                .error_for_status()?
-                .json::<Health>()
-                .await
-        }
-        .await;
+        let answer = async { client.get(&url).send().await?.error_for_status()?.json::<Health>().await }.await;
         if let Some(status) = guard.exit_status()? {
             return Err(guard.failure(format!("ended while starting ({status})")));
         }

@@ -83,17 +83,11 @@ impl Cluster {
             None => {
                 let password = random_password()?;
                 let mut file = home.fresh_file(&password_file, account.as_ref())?;
-                file.write_all(password.as_bytes())
-                    .map_err(Error::io_at("write", &password_file))?;
+                file.write_all(password.as_bytes()).map_err(Error::io_at("write", &password_file))?;
                 password
             }
         };
-        let cluster = Self {
-            bin,
-            data,
-            account,
-            password,
-        };
+        let cluster = Self { bin, data, account, password };
         if made_by.is_none() {
             cluster.create(home, profile, &password_file).await?;
         }
@@ -108,22 +102,12 @@ impl Cluster {
             fs::remove_dir_all(&unfinished).map_err(Error::io_at("remove", &unfinished))?;
         }
         // macOS has no C.UTF-8; both order text by code point or close to it and know the letters beyond ASCII.
-        let locale = if cfg!(target_os = "macos") {
-            "en_US.UTF-8"
-        } else {
-            "C.UTF-8"
-        };
+        let locale = if cfg!(target_os = "macos") { "en_US.UTF-8" } else { "C.UTF-8" };
         let mut arguments: Vec<OsString> = ["--encoding=UTF8", "--auth=scram-sha-256", "--no-instructions"]
             .map(OsString::from)
             .into_iter()
-            .chain([
-                format!("--username={SUPERUSER}").into(),
-                format!("--locale={locale}").into(),
-            ])
-            .chain([
-                with_path("--pwfile=", password_file),
-                with_path("--pgdata=", &unfinished),
-            ])
+            .chain([format!("--username={SUPERUSER}").into(), format!("--locale={locale}").into()])
+            .chain([with_path("--pwfile=", password_file), with_path("--pgdata=", &unfinished)])
             .collect();
         if profile == Profile::Throwaway {
             arguments.push("--no-sync".into());
@@ -145,16 +129,8 @@ impl Cluster {
     }
 
     pub(super) fn server(&self, port: u16, profile: Profile, scratch: bool) -> Program {
-        let extra: &[&str] = if profile == Profile::Throwaway {
-            &THROWAWAY_SETTINGS
-        } else {
-            &[]
-        };
-        let settings = SETTINGS
-            .iter()
-            .chain(extra)
-            .map(ToString::to_string)
-            .chain([format!("port={port}")]);
+        let extra: &[&str] = if profile == Profile::Throwaway { &THROWAWAY_SETTINGS } else { &[] };
+        let settings = SETTINGS.iter().chain(extra).map(ToString::to_string).chain([format!("port={port}")]);
         let arguments = ["-D".into(), self.data.clone().into_os_string()]
             .into_iter()
             .chain(settings.flat_map(|setting| ["-c".into(), setting.into()]))
@@ -181,14 +157,14 @@ impl Cluster {
             match answer {
                 Ok(directory) if Path::new(&directory) == self.data => return Ok(()),
                 Ok(directory) => {
-                    return Err(guard.failure(format!(
-                        "does not answer on port {port}, but a server over {directory} does"
-                    )));
+                    return Err(
+                        guard.failure(format!("does not answer on port {port}, but a server over {directory} does"))
+                    );
                 }
                 Err(error) if Instant::now() > deadline => {
-                    return Err(guard.failure(format!(
-                        "did not answer on port {port} within {START_LIMIT:?} ({error})"
-                    )));
+                    return Err(
+                        guard.failure(format!("did not answer on port {port} within {START_LIMIT:?} ({error})"))
+                    );
                 }
                 Err(_) => sleep(POLL).await,
             }
@@ -227,10 +203,7 @@ fn require_owner(data: &Path) -> Result<()> {
     let metadata = fs::metadata(data).map_err(Error::io_at("use", data))?;
     let ourselves = rustix::process::geteuid();
     if !ourselves.is_root() && metadata.uid() != ourselves.as_raw() {
-        return Err(Error::ForeignData {
-            dir: data.to_owned(),
-            owner: metadata.uid(),
-        });
+        return Err(Error::ForeignData { dir: data.to_owned(), owner: metadata.uid() });
     }
     fs::set_permissions(data, fs::Permissions::from_mode(0o700)).map_err(Error::io_at("protect", data))
 }

@@ -83,12 +83,7 @@ impl Postgres {
             let mut guard = Guard::spawn(&cluster.server(number, profile, home.is_scratch()), &home)?;
             match cluster.wait_until_ready(&mut guard, number).await {
                 Ok(()) => {
-                    return Ok(Self {
-                        guard,
-                        _home: home,
-                        port: number,
-                        password: cluster.password,
-                    });
+                    return Ok(Self { guard, _home: home, port: number, password: cluster.password });
                 }
                 Err(_) if !ports::is_free(number) && guard.exit_status()?.is_some() => {
                     // Somebody else got the port in the meantime.
@@ -118,18 +113,9 @@ impl Postgres {
     /// The URL with which a role connects to a database.
     #[must_use]
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {
-        let escape = |part: &str| {
-            url::form_urlencoded::byte_serialize(part.as_bytes())
-                .collect::<String>()
-                .replace('+', "%20")
-        };
-        format!(
-            "postgres://{}:{}@127.0.0.1:{}/{}",
-            escape(role),
-            escape(password),
-            self.port,
-            escape(database)
-        )
+        let escape =
+            |part: &str| url::form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>().replace('+', "%20");
+        format!("postgres://{}:{}@127.0.0.1:{}/{}", escape(role), escape(password), self.port, escape(database))
     }
 
     /// Makes a database, unless it exists.

@@ -20,20 +20,12 @@ struct Attempt<'a> {
 }
 
 fn query(query: impl Into<String>) -> Attempt<'static> {
-    Attempt {
-        path: PATH,
-        query: query.into(),
-        cookies: Vec::new(),
-    }
+    Attempt { path: PATH, query: query.into(), cookies: Vec::new() }
 }
 
 impl<'a> Attempt<'a> {
     fn path<'b>(self, path: &'b str) -> Attempt<'b> {
-        Attempt {
-            path,
-            query: self.query,
-            cookies: self.cookies,
-        }
+        Attempt { path, query: self.query, cookies: self.cookies }
     }
 
     fn cookies(mut self, line: impl Into<String>) -> Attempt<'a> {
@@ -75,10 +67,7 @@ fn trusted() -> (Signer, KeyGroup) {
 fn rsa_and_ecdsa_signatures_hold_in_query_and_cookies() {
     for signer in [Signer::rsa("K1"), Signer::ecdsa("K1")] {
         let keys = KeyGroup::from_pems([signer.public()]).unwrap();
-        for signed in [
-            signer.canned(&url(), LATER),
-            signer.custom(&policy(&format!("{ORIGIN}/videos/t1/*"), LATER)),
-        ] {
+        for signed in [signer.canned(&url(), LATER), signer.custom(&policy(&format!("{ORIGIN}/videos/t1/*"), LATER))] {
             assert_eq!(query(&*signed).verdict(&keys), Ok(()));
             assert_eq!(query("").cookies(as_cookies(&signed)).verdict(&keys), Ok(()));
         }
@@ -130,23 +119,10 @@ fn a_signature_opens_no_other_path_host_or_query() {
         "/videos/t1//intro.mp4",
         "/videos/t1/x/../intro.mp4",
     ] {
-        assert_eq!(
-            query(&*canned).path(path).verdict(&keys),
-            Err(Refusal::BadSignature),
-            "{path}"
-        );
+        assert_eq!(query(&*canned).path(path).verdict(&keys), Err(Refusal::BadSignature), "{path}");
     }
-    for path in [
-        "/videos/t2/intro.mp4",
-        "/videos/t1",
-        "/progress-photos/t1/x",
-        "//videos/t1/x",
-    ] {
-        assert_eq!(
-            query(&*wild).path(path).verdict(&keys),
-            Err(Refusal::WrongResource),
-            "{path}"
-        );
+    for path in ["/videos/t2/intro.mp4", "/videos/t1", "/progress-photos/t1/x", "//videos/t1/x"] {
+        assert_eq!(query(&*wild).path(path).verdict(&keys), Err(Refusal::WrongResource), "{path}");
     }
     for elsewhere in [
         "https://127.0.0.1:8080/videos/t1/*",
@@ -159,16 +135,10 @@ fn a_signature_opens_no_other_path_host_or_query() {
         let signed = signer.custom(&policy(elsewhere, LATER));
         assert_eq!(query(signed).verdict(&keys), Err(Refusal::WrongResource), "{elsewhere}");
     }
-    assert_eq!(
-        query(format!("{canned}&color=red")).verdict(&keys),
-        Err(Refusal::BadSignature)
-    );
+    assert_eq!(query(format!("{canned}&color=red")).verdict(&keys), Err(Refusal::BadSignature));
     assert_eq!(query(format!("{canned}&")).verdict(&keys), Err(Refusal::BadSignature));
     let exact = signer.custom(&policy(&url(), LATER));
-    assert_eq!(
-        query(format!("color=red&{exact}")).verdict(&keys),
-        Err(Refusal::WrongResource)
-    );
+    assert_eq!(query(format!("color=red&{exact}")).verdict(&keys), Err(Refusal::WrongResource));
 }
 
 #[test]
@@ -199,11 +169,7 @@ fn wildcards_count_only_in_a_custom_policy() {
     let pattern = format!("{ORIGIN}/videos/t1/*");
     let canned = signer.canned(&pattern, LATER);
     assert_eq!(query(&*canned).verdict(&keys), Err(Refusal::BadSignature));
-    assert_eq!(
-        query(&*canned).path("/videos/t1/*").verdict(&keys),
-        Ok(()),
-        "only itself"
-    );
+    assert_eq!(query(&*canned).path("/videos/t1/*").verdict(&keys), Ok(()), "only itself");
 }
 
 #[test]
@@ -213,10 +179,7 @@ fn a_policy_without_a_resource_opens_everything() {
     let signed = signer.custom(&everything);
     assert_eq!(query(&*signed).path("/progress-photos/t9/x").verdict(&keys), Ok(()));
     let null = everything.replace(r#"{"Condition""#, r#"{"Resource":null,"Condition""#);
-    assert_eq!(
-        query(signer.custom(&null)).verdict(&keys),
-        Err(Refusal::Malformed("policy"))
-    );
+    assert_eq!(query(signer.custom(&null)).verdict(&keys), Err(Refusal::Malformed("policy")));
 }
 
 #[test]
@@ -242,9 +205,7 @@ fn what_is_ambiguous_is_refused() {
         let verdict = query(&*doubled).verdict(&keys);
         assert!(matches!(verdict, Err(Refusal::Ambiguous(_))), "{verdict:?} {doubled}");
     }
-    let twice = query("")
-        .cookies(as_cookies(&canned))
-        .cookies(format!("CloudFront-{expires}"));
+    let twice = query("").cookies(as_cookies(&canned)).cookies(format!("CloudFront-{expires}"));
     assert_eq!(twice.verdict(&keys), Err(Refusal::Ambiguous("Expires")));
 }
 
@@ -255,10 +216,7 @@ fn one_signing_parameter_in_the_query_outranks_all_cookies() {
     let expired = signer.canned(&url(), NOW - 1);
     let foreign = signer.canned(&format!("{ORIGIN}/videos/t2/x"), LATER);
 
-    assert_eq!(
-        query(&*expired).cookies(as_cookies(&good)).verdict(&keys),
-        Err(Refusal::Expired)
-    );
+    assert_eq!(query(&*expired).cookies(as_cookies(&good)).verdict(&keys), Err(Refusal::Expired));
     assert_eq!(query(&*good).cookies(as_cookies(&foreign)).verdict(&keys), Ok(()));
     for alone in ["Expires=1", "Policy=e30_", "Signature=AA__", "Hash-Algorithm=SHA1"] {
         let mixed = query(alone).cookies(as_cookies(&good));
@@ -276,24 +234,12 @@ fn keys_are_not_exchangeable() {
     let by_ec = ec.canned(&url(), LATER);
     let by_rsa = rsa.canned(&url(), LATER);
     assert_eq!(query(&*by_ec).verdict(&keys), Ok(()));
-    assert_eq!(
-        query(by_ec.replace("=KEC", "=KRSA")).verdict(&keys),
-        Err(Refusal::BadSignature)
-    );
-    assert_eq!(
-        query(by_rsa.replace("=KRSA", "=KEC")).verdict(&keys),
-        Err(Refusal::BadSignature)
-    );
+    assert_eq!(query(by_ec.replace("=KEC", "=KRSA")).verdict(&keys), Err(Refusal::BadSignature));
+    assert_eq!(query(by_rsa.replace("=KRSA", "=KEC")).verdict(&keys), Err(Refusal::BadSignature));
     let by_stranger = stranger.canned(&url(), LATER);
     assert_eq!(query(&*by_stranger).verdict(&keys), Err(Refusal::UnknownKey));
-    assert_eq!(
-        query(by_stranger.replace("=KX", "=KEC")).verdict(&keys),
-        Err(Refusal::BadSignature)
-    );
-    assert_eq!(
-        query(by_ec.replace("=KEC", "=kec")).verdict(&keys),
-        Err(Refusal::UnknownKey)
-    );
+    assert_eq!(query(by_stranger.replace("=KX", "=KEC")).verdict(&keys), Err(Refusal::BadSignature));
+    assert_eq!(query(by_ec.replace("=KEC", "=kec")).verdict(&keys), Err(Refusal::UnknownKey));
 }
 
 #[test]
@@ -349,28 +295,15 @@ fn malformed_and_huge_values_are_refused() {
         assert_eq!(verdict, Err(Refusal::Malformed("Signature")));
     }
     let huge = policy(&"*".repeat(100_000), LATER);
-    assert_eq!(
-        query(signer.custom(&huge)).verdict(&keys),
-        Err(Refusal::Malformed("Policy"))
-    );
+    assert_eq!(query(signer.custom(&huge)).verdict(&keys), Err(Refusal::Malformed("Policy")));
 }
 
 #[test]
 fn nothing_in_a_url_can_end_the_signed_text() {
     let (signer, keys) = trusted();
     // Signed for real, so that only the check of the bytes can refuse it.
-    for path in [
-        "/videos/a\"b",
-        "/videos/a\\u002a",
-        "/videos/a\\",
-        "/videos/\u{fc}",
-        "/videos/a b",
-    ] {
+    for path in ["/videos/a\"b", "/videos/a\\u002a", "/videos/a\\", "/videos/\u{fc}", "/videos/a b"] {
         let signed = signer.canned(&format!("{ORIGIN}{path}"), LATER);
-        assert_eq!(
-            query(signed).path(path).verdict(&keys),
-            Err(Refusal::Malformed("URL")),
-            "{path}"
-        );
+        assert_eq!(query(signed).path(path).verdict(&keys), Err(Refusal::Malformed("URL")), "{path}");
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks;
+mod botocore;
 mod objects;
 mod platform;
 mod signing;

@@ -25,10 +25,7 @@ static EMULATOR: OnceCell<MiniStack> = OnceCell::const_new();
 async fn store() -> Client {
     let emulator = EMULATOR
         .get_or_init(async || {
-            let options = MiniStackOptions {
-                port: Port::Any,
-                data_dir: None,
-            };
+            let options = MiniStackOptions { port: Port::Any, data_dir: None };
             let emulator = MiniStack::start(options).await.unwrap();
             let store = s3(&emulator.endpoint());
             store.create_bucket().bucket(BUCKET).send().await.unwrap();
@@ -64,10 +61,7 @@ async fn assert_denied(answer: Response, why: &str) {
     assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{why}");
     assert_eq!(header(&answer, "content-type"), "text/xml", "{why}");
     let body = answer.text().await.unwrap();
-    assert!(
-        body.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"),
-        "{why}: {body}"
-    );
+    assert!(body.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"), "{why}: {body}");
     assert!(body.ends_with(DENIED), "{why}: {body}");
 }
 
@@ -97,11 +91,7 @@ async fn a_signature_opens_exactly_its_object() {
 
     let get = async |url: String| client().get(url).send().await.unwrap();
     assert_denied(get(signed.replace("intro.mp4", "other.mp4")).await, "another path").await;
-    assert_denied(
-        get(format!("{signed}&response-content-type=text/html")).await,
-        "a longer query",
-    )
-    .await;
+    assert_denied(get(format!("{signed}&response-content-type=text/html")).await, "a longer query").await;
     assert_denied(get(signed.replace("Expires=", "Expires=1")).await, "a later end").await;
     assert_denied(get(signed.replace("KTEST", "KOTHER")).await, "another key").await;
     assert_denied(get(edge.signed("/videos/exact/missing.mp4")).await, "no such object").await;
@@ -129,22 +119,10 @@ async fn cookies_open_a_whole_folder_of_segments() {
     let cookies = as_cookies(&edge.signer.custom(&folder));
     let get = async |path: &str| {
         let url = format!("{}{path}", edge.origin);
-        client()
-            .get(url)
-            .header("cookie", format!("theme=dark; {cookies}"))
-            .send()
-            .await
-            .unwrap()
+        client().get(url).header("cookie", format!("theme=dark; {cookies}")).send().await.unwrap()
     };
     assert_eq!(get("/videos/hls/master.m3u8").await.text().await.unwrap(), "#EXTM3U");
-    assert_eq!(
-        get("/videos/hls/720p/seg%201+%C3%BC.m4s?_=7")
-            .await
-            .bytes()
-            .await
-            .unwrap(),
-        pattern(10)
-    );
+    assert_eq!(get("/videos/hls/720p/seg%201+%C3%BC.m4s?_=7").await.bytes().await.unwrap(), pattern(10));
     assert_denied(get("/videos/hls2/seg.m4s").await, "another folder").await;
 }
 
@@ -154,13 +132,10 @@ async fn no_spelling_of_a_path_leads_out_of_the_signed_folder() {
     put(&store, "videos/in/a.mp4", pattern(10)).await;
     put(&store, "videos/out/secret.mp4", pattern(10)).await;
     let edge = RunningEdge::start(nowhere().await, store).await;
-    let query = edge
-        .signer
-        .custom(&policy(&format!("{}/videos/in/*", edge.origin), soon()));
+    let query = edge.signer.custom(&policy(&format!("{}/videos/in/*", edge.origin), soon()));
     let ask = async |path: &str| {
         let (host, request) = (edge.address, format!("GET {path}?{query} HTTP/1.1"));
-        edge.raw(&format!("{request}\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
-            .await
+        edge.raw(&format!("{request}\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
     };
     assert!(ask("/videos/in/a.mp4").await.starts_with("HTTP/1.1 200 "));
     for path in [
@@ -222,30 +197,12 @@ async fn ranges_and_conditions_are_answered_as_http_says() {
     let same = get(&[("range", "bytes=5-9"), ("if-range", &etag)]).await;
     assert_eq!(same.status(), StatusCode::PARTIAL_CONTENT);
     let changed = get(&[("range", "bytes=5-9"), ("if-range", "\"old\"")]).await;
-    assert_eq!(
-        (changed.status(), changed.bytes().await.unwrap().len()),
-        (StatusCode::OK, 1_000)
-    );
-    let head = client()
-        .head(&signed)
-        .header("range", "bytes=0-9")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        (head.status(), header(&head, "content-length")),
-        (StatusCode::OK, "1000")
-    );
+    assert_eq!((changed.status(), changed.bytes().await.unwrap().len()), (StatusCode::OK, 1_000));
+    let head = client().head(&signed).header("range", "bytes=0-9").send().await.unwrap();
+    assert_eq!((head.status(), header(&head, "content-length")), (StatusCode::OK, "1000"));
 
-    let empty = client()
-        .get(edge.signed("/videos/ranges/empty.mp4"))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        (empty.status(), header(&empty, "content-length")),
-        (StatusCode::OK, "0")
-    );
+    let empty = client().get(edge.signed("/videos/ranges/empty.mp4")).send().await.unwrap();
+    assert_eq!((empty.status(), header(&empty, "content-length")), (StatusCode::OK, "0"));
 }
 
 #[tokio::test]
@@ -268,16 +225,8 @@ async fn a_store_that_is_down_is_a_502() {
     let answer = client().get(edge.signed("/videos/x.mp4")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(header(&answer, "content-type"), "text/xml");
-    let refused = client()
-        .get(format!("{}/videos/x.mp4", edge.origin))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        refused.status(),
-        StatusCode::FORBIDDEN,
-        "signatures come before the store"
-    );
+    let refused = client().get(format!("{}/videos/x.mp4", edge.origin)).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN, "signatures come before the store");
 }
 
 #[tokio::test]
@@ -285,21 +234,15 @@ async fn the_store_sees_nothing_of_the_signature() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let log = seen.clone();
     let recorder = Router::new().fallback(async move |request: Request| {
-        log.lock()
-            .unwrap()
-            .push(format!("{} {:?}", request.uri(), request.headers()));
+        log.lock().unwrap().push(format!("{} {:?}", request.uri(), request.headers()));
         StatusCode::NOT_FOUND
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let recorder_address: SocketAddr = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, recorder).await });
     let edge = RunningEdge::start(nowhere().await, s3(&format!("http://{recorder_address}"))).await;
-    let answer = client()
-        .get(edge.signed("/videos/a.mp4?versionId=1"))
-        .header("cookie", "session=secret")
-        .send()
-        .await
-        .unwrap();
+    let answer =
+        client().get(edge.signed("/videos/a.mp4?versionId=1")).header("cookie", "session=secret").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let seen = seen.lock().unwrap().join("\n");
     assert!(seen.contains("/videos/a.mp4"), "{seen}");

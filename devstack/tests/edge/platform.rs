@@ -16,11 +16,8 @@ use crate::support::{RunningEdge, SECRET, client, nowhere, s3};
 
 /// A platform that answers with what it was asked.
 async fn describe(request: Request) -> Response {
-    let headers: Vec<Value> = request
-        .headers()
-        .iter()
-        .map(|(name, value)| json!([name.as_str(), value.to_str().unwrap()]))
-        .collect();
+    let headers: Vec<Value> =
+        request.headers().iter().map(|(name, value)| json!([name.as_str(), value.to_str().unwrap()])).collect();
     let mut seen = json!({
         "method": request.method().as_str(),
         "target": request.uri().to_string(),
@@ -77,10 +74,7 @@ async fn a_request_arrives_as_it_was_sent_with_the_edges_word_for_the_viewer() {
     assert_eq!(answer.status(), 418);
     assert_eq!(answer.headers()["x-from-platform"], "yes");
     assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
-    assert!(
-        !answer.headers().contains_key("x-hop"),
-        "hop-by-hop headers end at the edge"
-    );
+    assert!(!answer.headers().contains_key("x-hop"), "hop-by-hop headers end at the edge");
 
     let it: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!(it["method"], "PATCH");
@@ -104,12 +98,8 @@ async fn bodies_flow_in_both_directions_before_they_are_complete() {
     let (pieces, upload) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let upload = futures::stream::unfold(upload, async |mut from| Some((from.recv().await?, from)));
     pieces.send(Ok(Bytes::from_static(b"one"))).await.unwrap();
-    let answer = client()
-        .post(format!("{}/echo", edge.origin))
-        .body(reqwest::Body::wrap_stream(upload))
-        .send()
-        .await
-        .unwrap();
+    let answer =
+        client().post(format!("{}/echo", edge.origin)).body(reqwest::Body::wrap_stream(upload)).send().await.unwrap();
     let mut download = answer.bytes_stream();
     assert_eq!(download.next().await.unwrap().unwrap(), "one");
     pieces.send(Ok(Bytes::from_static(b"two"))).await.unwrap();
@@ -134,24 +124,15 @@ async fn a_platform_that_is_not_up_is_a_503_to_try_again() {
 async fn other_hosts_are_sent_to_the_public_address() {
     let edge = edge_over(Router::new().fallback(describe)).await;
     let port = edge.address.port();
-    let wrong = [
-        format!("localhost:{port}"),
-        "127.0.0.1".to_owned(),
-        "evil.test".to_owned(),
-    ];
+    let wrong = [format!("localhost:{port}"), "127.0.0.1".to_owned(), "evil.test".to_owned()];
     for host in wrong {
-        let answer = edge
-            .raw(&format!(
-                "GET //x/../y?a=%20b HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-            ))
-            .await;
+        let answer =
+            edge.raw(&format!("GET //x/../y?a=%20b HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 302 "), "{answer}");
         let location = format!("\r\nlocation: {}//x/../y?a=%20b\r\n", edge.origin);
         assert!(answer.contains(&location), "{answer}");
         let answer = edge
-            .raw(&format!(
-                "POST /x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            ))
+            .raw(&format!("POST /x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
             .await;
         assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
     }
@@ -162,16 +143,10 @@ async fn other_hosts_are_sent_to_the_public_address() {
     assert!(!edge.raw(&twice).await.contains(" 418 "), "two hosts are for nobody");
     let absolute = format!("GET http://evil.test/x HTTP/1.1\r\nHost: {here}\r\nConnection: close\r\n\r\n");
     assert!(edge.raw(&absolute).await.starts_with("HTTP/1.1 302 "));
-    let absolute = format!(
-        "GET {}/x HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n",
-        edge.origin
-    );
+    let absolute = format!("GET {}/x HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n", edge.origin);
     let answer = edge.raw(&absolute).await;
     assert!(answer.starts_with("HTTP/1.1 418 "), "{answer}");
-    assert!(
-        !answer.contains("evil.test"),
-        "the platform sees the public host only: {answer}"
-    );
+    assert!(!answer.contains("evil.test"), "the platform sees the public host only: {answer}");
 }
 
 #[tokio::test]
@@ -179,9 +154,7 @@ async fn odd_requests_do_not_reach_the_platform() {
     let edge = edge_over(Router::new().fallback(describe)).await;
     let here = edge.address;
     for line in ["TRACE / HTTP/1.1", "BREW / HTTP/1.1"] {
-        let answer = edge
-            .raw(&format!("{line}\r\nHost: {here}\r\nConnection: close\r\n\r\n"))
-            .await;
+        let answer = edge.raw(&format!("{line}\r\nHost: {here}\r\nConnection: close\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{line}: {answer}");
         assert!(answer.contains("\r\nallow: GET,HEAD,"), "{line}: {answer}");
     }

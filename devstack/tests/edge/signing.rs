@@ -45,8 +45,7 @@ impl Signer {
         match &self.key {
             Key::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature)
-                    .unwrap();
+                pair.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature).unwrap();
                 encode(&signature)
             }
             Key::Ecdsa(pair) => encode(pair.sign(&random, text.as_bytes()).unwrap().as_ref()),
@@ -69,11 +68,7 @@ impl Signer {
 
 /// CloudFront's base64.
 pub(crate) fn encode(bytes: &[u8]) -> String {
-    STANDARD
-        .encode(bytes)
-        .replace('+', "-")
-        .replace('=', "_")
-        .replace('/', "~")
+    STANDARD.encode(bytes).replace('+', "-").replace('=', "_").replace('/', "~")
 }
 
 /// The policy that grants a resource until `expires`.

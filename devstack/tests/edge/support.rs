@@ -47,13 +47,7 @@ impl RunningEdge {
         let served = tokio::spawn(Edge::serve(config, async {
             let _ = stopped.await;
         }));
-        Self {
-            address,
-            origin,
-            signer,
-            stop,
-            served,
-        }
+        Self { address, origin, signer, stop, served }
     }
 
     /// A canned URL for a path, good for ten minutes.
@@ -87,11 +81,7 @@ pub(crate) fn soon() -> u64 {
 
 /// A client that shows redirects instead of following them.
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap()
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
 
 /// An S3 client for an emulator.

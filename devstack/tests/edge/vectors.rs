@@ -30,12 +30,8 @@ fn by_url(url: &str, now: u64, viewer: &str) -> Result<(), Refusal> {
 
 fn judge(url: &str, headers: &HeaderMap, now: u64, viewer: &str) -> Result<(), Refusal> {
     let url = Url::parse(url).unwrap();
-    let request = SignedRequest {
-        origin: &url.origin().ascii_serialization(),
-        path: url.path(),
-        query: url.query(),
-        headers,
-    };
+    let request =
+        SignedRequest { origin: &url.origin().ascii_serialization(), path: url.path(), query: url.query(), headers };
     verify(&request, &keys(), at(now), viewer.parse().unwrap())
 }
 
@@ -66,12 +62,7 @@ fn urls_signed_by_aws_open_their_object_until_they_expire() {
     for vector in &vectors {
         let url = vector["signed_url"].as_str().unwrap();
         assert_eq!(by_url(url, EXPIRES - 1, VIEWER), Ok(()), "{}", vector["name"]);
-        assert_eq!(
-            by_url(url, EXPIRES, VIEWER),
-            Err(Refusal::Expired),
-            "{}",
-            vector["name"]
-        );
+        assert_eq!(by_url(url, EXPIRES, VIEWER), Err(Refusal::Expired), "{}", vector["name"]);
     }
 }
 
@@ -81,12 +72,7 @@ fn cookies_signed_by_aws_open_their_object_until_they_expire() {
         let url = vector["input"]["url"].as_str().unwrap();
         let headers = cookies(&vector);
         assert_eq!(judge(url, &headers, EXPIRES - 1, VIEWER), Ok(()), "{}", vector["name"]);
-        assert_eq!(
-            judge(url, &headers, EXPIRES, VIEWER),
-            Err(Refusal::Expired),
-            "{}",
-            vector["name"]
-        );
+        assert_eq!(judge(url, &headers, EXPIRES, VIEWER), Err(Refusal::Expired), "{}", vector["name"]);
     }
 }
 
@@ -97,12 +83,7 @@ fn ecdsa_signatures_made_by_openssl_hold_with_sha1_and_with_sha256() {
     for vector in &vectors {
         let url = vector["signed_url"].as_str().unwrap();
         assert_eq!(by_url(url, EXPIRES - 1, VIEWER), Ok(()), "{}", vector["name"]);
-        assert_eq!(
-            by_url(url, EXPIRES, VIEWER),
-            Err(Refusal::Expired),
-            "{}",
-            vector["name"]
-        );
+        assert_eq!(by_url(url, EXPIRES, VIEWER), Err(Refusal::Expired), "{}", vector["name"]);
     }
 }
 

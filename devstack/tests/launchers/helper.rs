@@ -38,12 +38,7 @@ impl Launcher {
     pub(crate) fn start(what: Launch, data_dir: &Path, user: Option<u32>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args([
-                "--exact",
-                "helper::launches_and_waits_to_be_killed",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "helper::launches_and_waits_to_be_killed", "--ignored", "--nocapture"])
             .env(WHAT, format!("{what:?}"))
             .env(DATA_DIR, data_dir)
             .current_dir("/")
@@ -63,10 +58,7 @@ impl Launcher {
     }
 
     fn wait_for(mut command: Command) -> Self {
-        let mut launcher = Self {
-            process: command.spawn().unwrap(),
-            url: String::new(),
-        };
+        let mut launcher = Self { process: command.spawn().unwrap(), url: String::new() };
         let mut output = BufReader::new(launcher.process.stdout.take().unwrap());
         let mut said = String::new();
         loop {
@@ -86,11 +78,7 @@ impl Launcher {
 
     /// What a launcher says that is to fail under these variables.
     pub(crate) fn failure(what: Launch, data_dir: &Path, variables: &[(&str, &str)]) -> String {
-        let output = command(what, data_dir)
-            .envs(variables.iter().copied())
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
+        let output = command(what, data_dir).envs(variables.iter().copied()).stderr(Stdio::piped()).output().unwrap();
         assert!(!output.status.success());
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
@@ -105,12 +93,7 @@ impl Launcher {
 fn command(what: Launch, data_dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args([
-            "--exact",
-            "helper::launches_and_waits_to_be_killed",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "helper::launches_and_waits_to_be_killed", "--ignored", "--nocapture"])
         .env(WHAT, format!("{what:?}"))
         .env(DATA_DIR, data_dir)
         .current_dir("/")
@@ -127,29 +110,12 @@ async fn launches_and_waits_to_be_killed() {
         return;
     };
     let data_dir = PathBuf::from(std::env::var_os(DATA_DIR).unwrap());
-    let durable = PostgresOptions {
-        data_dir: data_dir.clone(),
-        port: Port::Any,
-        profile: Profile::Durable,
-    };
+    let durable = PostgresOptions { data_dir: data_dir.clone(), port: Port::Any, profile: Profile::Durable };
     match what.as_str() {
-        "Postgres" => {
-            hold(Postgres::start(durable).await.unwrap(), |server| {
-                server.admin_url("postgres")
-            })
-            .await
-        }
-        "ThrowawayPostgres" => {
-            hold(Postgres::throwaway().await.unwrap(), |server| {
-                server.admin_url("postgres")
-            })
-            .await
-        }
+        "Postgres" => hold(Postgres::start(durable).await.unwrap(), |server| server.admin_url("postgres")).await,
+        "ThrowawayPostgres" => hold(Postgres::throwaway().await.unwrap(), |server| server.admin_url("postgres")).await,
         _ => {
-            let options = MiniStackOptions {
-                port: Port::Any,
-                data_dir: Some(data_dir),
-            };
+            let options = MiniStackOptions { port: Port::Any, data_dir: Some(data_dir) };
             hold(MiniStack::start(options).await.unwrap(), MiniStack::endpoint).await;
         }
     }
@@ -163,10 +129,7 @@ async fn hold<T>(server: T, url: impl Fn(&T) -> String) {
 
 /// The command lines of all processes, but this one, that mention a text.
 pub(crate) fn processes_mentioning(text: &str) -> Vec<String> {
-    let output = Command::new("ps")
-        .args(["-ww", "-A", "-o", "pid=,command="])
-        .output()
-        .unwrap();
+    let output = Command::new("ps").args(["-ww", "-A", "-o", "pid=,command="]).output().unwrap();
     let ourselves = std::process::id().to_string();
     String::from_utf8_lossy(&output.stdout)
         .lines()

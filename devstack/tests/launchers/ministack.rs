@@ -21,20 +21,11 @@ use serde_json::{Value, json};
 use crate::helper::{Launch, Launcher, eventually, processes_mentioning};
 
 fn persistent(data_dir: &Path) -> MiniStackOptions {
-    MiniStackOptions {
-        port: Port::Any,
-        data_dir: Some(data_dir.to_owned()),
-    }
+    MiniStackOptions { port: Port::Any, data_dir: Some(data_dir.to_owned()) }
 }
 
 fn s3(endpoint: &str) -> Client {
-    let keys = Credentials::new(
-        ministack::ACCESS_KEY_ID,
-        ministack::SECRET_ACCESS_KEY,
-        None,
-        None,
-        "test",
-    );
+    let keys = Credentials::new(ministack::ACCESS_KEY_ID, ministack::SECRET_ACCESS_KEY, None, None, "test");
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
@@ -64,27 +55,15 @@ async fn cognito(endpoint: &str, action: &str, body: Value) -> Value {
         .send()
         .await
         .unwrap();
-    assert!(
-        answer.status().is_success(),
-        "{action}: {}",
-        answer.text().await.unwrap()
-    );
+    assert!(answer.status().is_success(), "{action}: {}", answer.text().await.unwrap());
     answer.json().await.unwrap()
 }
 
 /// A pool with one client and one user who has not confirmed the address.
 async fn pool_with_a_user(endpoint: &str) -> String {
     let pool = json!({"PoolName": "people", "AutoVerifiedAttributes": ["email"]});
-    let pool = cognito(endpoint, "CreateUserPool", pool).await["UserPool"]["Id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let client = cognito(
-        endpoint,
-        "CreateUserPoolClient",
-        json!({"UserPoolId": pool, "ClientName": "app"}),
-    )
-    .await;
+    let pool = cognito(endpoint, "CreateUserPool", pool).await["UserPool"]["Id"].as_str().unwrap().to_owned();
+    let client = cognito(endpoint, "CreateUserPoolClient", json!({"UserPoolId": pool, "ClientName": "app"})).await;
     let sign_up = json!({
         "ClientId": client["UserPoolClient"]["ClientId"],
         "Username": "ann",
@@ -102,47 +81,20 @@ async fn users(endpoint: &str, pool: &str) -> Value {
 async fn bucket_with_two_versions(endpoint: &str) {
     let client = s3(endpoint);
     client.create_bucket().bucket("kept").send().await.unwrap();
-    let versioning = VersioningConfiguration::builder()
-        .status(BucketVersioningStatus::Enabled)
-        .build();
-    client
-        .put_bucket_versioning()
-        .bucket("kept")
-        .versioning_configuration(versioning)
-        .send()
-        .await
-        .unwrap();
+    let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    client.put_bucket_versioning().bucket("kept").versioning_configuration(versioning).send().await.unwrap();
     for body in ["first", "second"] {
-        client
-            .put_object()
-            .bucket("kept")
-            .key("a/b.txt")
-            .body(body.as_bytes().to_vec().into())
-            .send()
-            .await
-            .unwrap();
+        client.put_object().bucket("kept").key("a/b.txt").body(body.as_bytes().to_vec().into()).send().await.unwrap();
     }
 }
 
 async fn object(endpoint: &str) -> Vec<u8> {
-    let answer = s3(endpoint)
-        .get_object()
-        .bucket("kept")
-        .key("a/b.txt")
-        .send()
-        .await
-        .unwrap();
+    let answer = s3(endpoint).get_object().bucket("kept").key("a/b.txt").send().await.unwrap();
     answer.body.collect().await.unwrap().to_vec()
 }
 
 async fn versions(endpoint: &str) -> usize {
-    let answer = s3(endpoint)
-        .list_object_versions()
-        .bucket("kept")
-        .prefix("a/")
-        .send()
-        .await
-        .unwrap();
+    let answer = s3(endpoint).list_object_versions().bucket("kept").prefix("a/").send().await.unwrap();
     answer.versions().len()
 }
 
@@ -179,10 +131,7 @@ async fn a_killed_launcher_leaves_no_emulator_and_its_state_is_there_at_the_next
     stack.stop().await.unwrap();
 
     Launcher::start(Launch::MiniStack, dir.path(), None).kill();
-    eventually("the end of the emulator", || {
-        processes_mentioning(dir.path().to_str().unwrap()).is_empty()
-    })
-    .await;
+    eventually("the end of the emulator", || processes_mentioning(dir.path().to_str().unwrap()).is_empty()).await;
 }
 
 #[tokio::test]
@@ -209,35 +158,19 @@ async fn state_is_saved_while_running_so_that_a_killed_emulator_has_it_too() {
 
 #[tokio::test]
 async fn without_a_data_directory_nothing_is_kept() {
-    let options = MiniStackOptions {
-        port: Port::Any,
-        data_dir: None,
-    };
+    let options = MiniStackOptions { port: Port::Any, data_dir: None };
     let stack = MiniStack::start(options.clone()).await.unwrap();
     bucket_with_two_versions(&stack.endpoint()).await;
     stack.stop().await.unwrap();
 
     let stack = MiniStack::start(options).await.unwrap();
-    assert!(
-        s3(&stack.endpoint())
-            .list_buckets()
-            .send()
-            .await
-            .unwrap()
-            .buckets()
-            .is_empty()
-    );
+    assert!(s3(&stack.endpoint()).list_buckets().send().await.unwrap().buckets().is_empty());
     stack.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_mail_with_a_sign_up_code_can_be_read() {
-    let stack = MiniStack::start(MiniStackOptions {
-        port: Port::Any,
-        data_dir: None,
-    })
-    .await
-    .unwrap();
+    let stack = MiniStack::start(MiniStackOptions { port: Port::Any, data_dir: None }).await.unwrap();
     assert_eq!(stack.mails().await.unwrap(), []);
     pool_with_a_user(&stack.endpoint()).await;
 
@@ -246,11 +179,7 @@ async fn the_mail_with_a_sign_up_code_can_be_read() {
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].to, ["ann@example.com"]);
     assert!(mails[0].body.contains("123456"), "{:?}", mails[0]);
-    assert!(
-        mails[0].sent_at.elapsed().unwrap() < Duration::from_secs(60),
-        "{:?}",
-        SystemTime::now()
-    );
+    assert!(mails[0].sent_at.elapsed().unwrap() < Duration::from_secs(60), "{:?}", SystemTime::now());
     stack.stop().await.unwrap();
 }
 
@@ -258,33 +187,17 @@ async fn the_mail_with_a_sign_up_code_can_be_read() {
 async fn a_taken_port_is_said() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let number = holder.local_addr().unwrap().port();
-    let port = Port::Wanted {
-        number,
-        variable: "FFP_TEST_PORT",
-    };
+    let port = Port::Wanted { number, variable: "FFP_TEST_PORT" };
 
-    let error = MiniStack::start(MiniStackOptions { port, data_dir: None })
-        .await
-        .unwrap_err();
+    let error = MiniStack::start(MiniStackOptions { port, data_dir: None }).await.unwrap_err();
 
-    assert!(
-        matches!(&error, Error::PortTaken { port, .. } if *port == number),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("MiniStack") && error.to_string().contains("FFP_TEST_PORT"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::PortTaken { port, .. } if *port == number), "{error}");
+    assert!(error.to_string().contains("MiniStack") && error.to_string().contains("FFP_TEST_PORT"), "{error}");
 }
 
 #[tokio::test]
 async fn only_this_machine_reaches_it() {
-    let stack = MiniStack::start(MiniStackOptions {
-        port: Port::Any,
-        data_dir: None,
-    })
-    .await
-    .unwrap();
+    let stack = MiniStack::start(MiniStackOptions { port: Port::Any, data_dir: None }).await.unwrap();
     // The whole of 127.0.0.0/8 is this machine, so a server on all addresses would answer here.
     let elsewhere = std::net::SocketAddr::from(([127, 0, 0, 2], stack.port()));
     if cfg!(target_os = "linux") {
@@ -315,9 +228,7 @@ async fn an_unreachable_package_registry_is_said_in_a_sentence() {
     let said = Launcher::failure(Launch::MiniStack, dir.path(), &variables);
 
     assert!(said.contains("PackageRegistry"), "{said}");
-    let unfinished = fs::read_dir(&cache)
-        .unwrap()
-        .filter(|entry| entry.as_ref().unwrap().path().join("bin").exists());
+    let unfinished = fs::read_dir(&cache).unwrap().filter(|entry| entry.as_ref().unwrap().path().join("bin").exists());
     assert_eq!(unfinished.count(), 0);
 }
 
@@ -335,13 +246,9 @@ async fn several_launchers_at_once_make_the_environment_once() {
         started.map(|thread| thread.join().unwrap()).into()
     });
 
-    let environments = fs::read_dir(&cache)
-        .unwrap()
-        .filter(|entry| entry.as_ref().unwrap().path().join("bin").exists());
+    let environments =
+        fs::read_dir(&cache).unwrap().filter(|entry| entry.as_ref().unwrap().path().join("bin").exists());
     assert_eq!(environments.count(), 1);
     launchers.into_iter().for_each(Launcher::kill);
-    eventually("the end of the emulators", || {
-        processes_mentioning(dir.path().to_str().unwrap()).is_empty()
-    })
-    .await;
+    eventually("the end of the emulators", || processes_mentioning(dir.path().to_str().unwrap()).is_empty()).await;
 }

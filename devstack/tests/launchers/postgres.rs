@@ -10,11 +10,7 @@ use sqlx::{Connection, Executor, PgConnection, Row};
 use crate::helper::{Launch, Launcher, eventually, is_root, open_dir, processes_mentioning};
 
 fn durable(data_dir: &Path) -> PostgresOptions {
-    PostgresOptions {
-        data_dir: data_dir.to_owned(),
-        port: Port::Any,
-        profile: Profile::Durable,
-    }
+    PostgresOptions { data_dir: data_dir.to_owned(), port: Port::Any, profile: Profile::Durable }
 }
 
 async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
@@ -36,19 +32,12 @@ async fn data_survive_a_stop_and_a_start() {
     let data = dir.path().join("data");
 
     let server = Postgres::start(durable(&data)).await.unwrap();
-    run(
-        &server.admin_url("postgres"),
-        "CREATE TABLE kept AS SELECT 'still here' AS what",
-    )
-    .await;
+    run(&server.admin_url("postgres"), "CREATE TABLE kept AS SELECT 'still here' AS what").await;
     server.stop().await.unwrap();
     assert_eq!(processes_mentioning(data.to_str().unwrap()), Vec::<String>::new());
 
     let server = Postgres::start(durable(&data)).await.unwrap();
-    assert_eq!(
-        text(&server.admin_url("postgres"), "SELECT what FROM kept").await,
-        "still here"
-    );
+    assert_eq!(text(&server.admin_url("postgres"), "SELECT what FROM kept").await, "still here");
     assert_eq!(text(&server.admin_url("postgres"), "SHOW fsync").await, "on");
     server.stop().await.unwrap();
 }
@@ -64,20 +53,14 @@ async fn a_killed_launcher_leaves_no_server_and_its_data_are_there_at_the_next_s
 
     // At once, while the old server is still stopping.
     let server = Postgres::start(durable(&data)).await.unwrap();
-    assert_eq!(
-        text(&server.admin_url("postgres"), "SELECT what FROM kept").await,
-        "still here"
-    );
+    assert_eq!(text(&server.admin_url("postgres"), "SELECT what FROM kept").await, "still here");
 
     let launcher = {
         server.stop().await.unwrap();
         Launcher::start(Launch::Postgres, &data, None)
     };
     launcher.kill();
-    eventually("the end of the server", || {
-        processes_mentioning(data.to_str().unwrap()).is_empty()
-    })
-    .await;
+    eventually("the end of the server", || processes_mentioning(data.to_str().unwrap()).is_empty()).await;
 }
 
 #[tokio::test]
@@ -96,10 +79,7 @@ async fn a_server_whose_watcher_was_killed_too_is_stopped_at_the_next_start() {
 
     let server = Postgres::start(durable(&data)).await.unwrap();
 
-    assert_eq!(
-        text(&server.admin_url("postgres"), "SELECT what FROM kept").await,
-        "still here"
-    );
+    assert_eq!(text(&server.admin_url("postgres"), "SELECT what FROM kept").await, "still here");
     server.stop().await.unwrap();
 }
 
@@ -146,19 +126,12 @@ async fn nobody_gets_in_without_the_password() {
 #[tokio::test]
 async fn a_url_carries_any_role_password_and_database() {
     let server = Postgres::throwaway().await.unwrap();
-    run(
-        &server.admin_url("postgres"),
-        r#"CREATE ROLE "odd role/@" LOGIN PASSWORD 'p:a/s s%@+?#é'"#,
-    )
-    .await;
+    run(&server.admin_url("postgres"), r#"CREATE ROLE "odd role/@" LOGIN PASSWORD 'p:a/s s%@+?#é'"#).await;
     run(&server.admin_url("postgres"), r#"CREATE DATABASE "odd db/?+""#).await;
 
     let url = server.url("odd role/@", "p:a/s s%@+?#é", "odd db/?+");
 
-    assert_eq!(
-        text(&url, "SELECT current_user || ' in ' || current_database()").await,
-        "odd role/@ in odd db/?+"
-    );
+    assert_eq!(text(&url, "SELECT current_user || ' in ' || current_database()").await, "odd role/@ in odd db/?+");
     server.stop().await.unwrap();
 }
 
@@ -181,17 +154,11 @@ async fn a_taken_port_is_said_and_the_data_stay_as_they_are() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let number = holder.local_addr().unwrap().port();
     let mut options = durable(&dir.path().join("data"));
-    options.port = Port::Wanted {
-        number,
-        variable: "FFP_TEST_PORT",
-    };
+    options.port = Port::Wanted { number, variable: "FFP_TEST_PORT" };
 
     let error = Postgres::start(options.clone()).await.unwrap_err();
 
-    assert!(
-        matches!(&error, Error::PortTaken { port, .. } if *port == number),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::PortTaken { port, .. } if *port == number), "{error}");
     assert!(error.to_string().contains("FFP_TEST_PORT"));
 
     drop(holder);
@@ -222,10 +189,7 @@ async fn a_failed_start_quotes_the_log() {
 
     let message = Postgres::start(durable(&data)).await.unwrap_err().to_string();
 
-    assert!(
-        message.contains("no_such_setting") && message.contains("postgresql.log"),
-        "{message}"
-    );
+    assert!(message.contains("no_such_setting") && message.contains("postgresql.log"), "{message}");
 }
 
 #[tokio::test]
@@ -244,9 +208,7 @@ async fn an_initdb_that_was_cut_short_is_begun_again() {
 #[tokio::test]
 async fn directories_made_on_the_way_to_the_data_do_not_keep_the_server_out() {
     let dir = open_dir();
-    let server = Postgres::start(durable(&dir.path().join("one/two/data")))
-        .await
-        .unwrap();
+    let server = Postgres::start(durable(&dir.path().join("one/two/data"))).await.unwrap();
     server.stop().await.unwrap();
 }
 
@@ -258,14 +220,9 @@ async fn root_is_told_which_directory_keeps_the_server_out() {
     let owner_only = fs::Permissions::from_mode(0o700);
     let closed = tempfile::Builder::new().permissions(owner_only).tempdir().unwrap();
 
-    let error = Postgres::start(durable(&closed.path().join("inner/data")))
-        .await
-        .unwrap_err();
+    let error = Postgres::start(durable(&closed.path().join("inner/data"))).await.unwrap_err();
 
-    assert!(
-        matches!(&error, Error::Unreachable { blocked, .. } if blocked == closed.path()),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Unreachable { blocked, .. } if blocked == closed.path()), "{error}");
 }
 
 #[tokio::test]
@@ -281,17 +238,11 @@ async fn an_unprivileged_user_starts_a_server_whose_data_root_can_use_later() {
     launcher.kill();
 
     let server = Postgres::start(durable(&data)).await.unwrap();
-    assert_eq!(
-        text(&server.admin_url("postgres"), "SELECT what FROM kept").await,
-        "still here"
-    );
+    assert_eq!(text(&server.admin_url("postgres"), "SELECT what FROM kept").await, "still here");
     server.stop().await.unwrap();
 
     let launcher = Launcher::start(Launch::Postgres, &data, Some(NOBODY));
     assert_eq!(text(&launcher.url, "SELECT what FROM kept").await, "still here");
     launcher.kill();
-    eventually("the end of the server", || {
-        processes_mentioning(data.to_str().unwrap()).is_empty()
-    })
-    .await;
+    eventually("the end of the server", || processes_mentioning(data.to_str().unwrap()).is_empty()).await;
 }

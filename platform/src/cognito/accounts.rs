@@ -18,12 +18,7 @@ impl Directory {
     /// # Errors
     /// [`Error::Throttled`], [`Error::Unavailable`].
     pub async fn find(&self, email_or_subject: &str) -> Result<Option<User>> {
-        let answer = self
-            .client
-            .admin_get_user()
-            .user_pool_id(&self.pool.pool_id)
-            .username(email_or_subject)
-            .send();
+        let answer = self.client.admin_get_user().user_pool_id(&self.pool.pool_id).username(email_or_subject).send();
         let answer = answer.await;
         faults::after("cognito.find");
         match answer {
@@ -87,10 +82,7 @@ impl Directory {
     /// # Errors
     /// [`Error::Exists`], [`Error::InvalidEmail`], [`Error::Throttled`], [`Error::Unavailable`].
     pub async fn create(&self, email: &str, tenant_id: Uuid, role: &str) -> Result<String> {
-        let membership = [
-            attribute(TENANT_ATTRIBUTE, &tenant_id.to_string())?,
-            attribute(ROLE_ATTRIBUTE, role)?,
-        ];
+        let membership = [attribute(TENANT_ATTRIBUTE, &tenant_id.to_string())?, attribute(ROLE_ATTRIBUTE, role)?];
         self.create_with(email, membership).await
     }
 
@@ -119,9 +111,7 @@ impl Directory {
             .await
             .map_err(|error| Error::read("AdminCreateUser", &error))?;
         faults::after("cognito.create");
-        let created = created
-            .user
-            .ok_or_else(|| Error::unexpected("AdminCreateUser", "no user in the answer"))?;
+        let created = created.user.ok_or_else(|| Error::unexpected("AdminCreateUser", "no user in the answer"))?;
         value(created.attributes(), "sub")
             .map(str::to_owned)
             .or(created.username)
@@ -155,8 +145,7 @@ impl Directory {
     /// [`Error::Unavailable`].
     pub async fn set_tenant(&self, subject: &str, tenant_id: Uuid, role: &str) -> Result<()> {
         let tenant_id = tenant_id.to_string();
-        self.update(subject, &[(TENANT_ATTRIBUTE, &tenant_id), (ROLE_ATTRIBUTE, role)])
-            .await?;
+        self.update(subject, &[(TENANT_ATTRIBUTE, &tenant_id), (ROLE_ATTRIBUTE, role)]).await?;
         faults::after("cognito.set_tenant");
         Ok(())
     }
@@ -183,10 +172,7 @@ impl Directory {
     }
 
     async fn update(&self, subject: &str, changes: &[(&str, &str)]) -> Result<()> {
-        let attributes = changes
-            .iter()
-            .map(|(name, value)| attribute(name, value))
-            .collect::<Result<Vec<_>>>()?;
+        let attributes = changes.iter().map(|(name, value)| attribute(name, value)).collect::<Result<Vec<_>>>()?;
         self.client
             .admin_update_user_attributes()
             .user_pool_id(&self.pool.pool_id)
@@ -204,13 +190,7 @@ impl Directory {
     /// # Errors
     /// [`Error::Throttled`], [`Error::Unavailable`].
     pub async fn delete(&self, subject: &str) -> Result<()> {
-        let answer = self
-            .client
-            .admin_delete_user()
-            .user_pool_id(&self.pool.pool_id)
-            .username(subject)
-            .send()
-            .await;
+        let answer = self.client.admin_delete_user().user_pool_id(&self.pool.pool_id).username(subject).send().await;
         match answer.map_err(|error| Error::read("AdminDeleteUser", &error)) {
             Ok(_) => faults::after("cognito.delete"),
             Err(Error::NotFound) => {}
@@ -225,9 +205,7 @@ pub(super) fn acceptable(password: &SecretString) -> Result<()> {
     match password.expose_secret().chars().count() {
         0 => Err(Error::InvalidPassword("The password is empty.".into())),
         1..=MAX_PASSWORD_LENGTH => Ok(()),
-        _ => Err(Error::InvalidPassword(format!(
-            "The password has more than {MAX_PASSWORD_LENGTH} characters."
-        ))),
+        _ => Err(Error::InvalidPassword(format!("The password has more than {MAX_PASSWORD_LENGTH} characters."))),
     }
 }
 
@@ -240,10 +218,7 @@ fn attribute(name: &str, value: &str) -> Result<AttributeType> {
 }
 
 fn value<'a>(attributes: &'a [AttributeType], name: &str) -> Option<&'a str> {
-    attributes
-        .iter()
-        .find(|attribute| attribute.name() == name)
-        .and_then(AttributeType::value)
+    attributes.iter().find(|attribute| attribute.name() == name).and_then(AttributeType::value)
 }
 
 fn user(found: &AdminGetUserOutput) -> Result<User> {

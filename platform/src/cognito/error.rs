@@ -68,12 +68,7 @@ impl Error {
             SdkError::ServiceError(failure) => {
                 let refused = failure.err().meta();
                 let status = failure.raw().status().as_u16();
-                Self::of(
-                    operation,
-                    status,
-                    refused.code().unwrap_or_default(),
-                    refused.message().unwrap_or_default(),
-                )
+                Self::of(operation, status, refused.code().unwrap_or_default(), refused.message().unwrap_or_default())
             }
             _ => Self::unexpected(operation, "request could not be built"),
         }
@@ -135,62 +130,33 @@ mod tests {
 
     #[test]
     fn a_wrong_client_secret_is_not_mistaken_for_a_wrong_password() {
-        let password = Error::of(
-            "login",
-            400,
-            "NotAuthorizedException",
-            "Incorrect username or password.",
-        );
+        let password = Error::of("login", 400, "NotAuthorizedException", "Incorrect username or password.");
         assert_eq!(password, Error::InvalidCredentials);
-        let secret = Error::of(
-            "login",
-            400,
-            "NotAuthorizedException",
-            "Unable to verify secret hash for client x",
-        );
+        let secret = Error::of("login", 400, "NotAuthorizedException", "Unable to verify secret hash for client x");
         assert_eq!(secret, Error::Unexpected("login: client secret not accepted".into()));
     }
 
     #[test]
     fn a_reused_refresh_token_is_a_wrong_credential() {
-        assert_eq!(
-            Error::of("refresh", 400, "RefreshTokenReuseException", ""),
-            Error::InvalidCredentials
-        );
+        assert_eq!(Error::of("refresh", 400, "RefreshTokenReuseException", ""), Error::InvalidCredentials);
     }
 
     #[test]
     fn cognitos_own_failures_are_unavailability() {
-        assert_eq!(
-            Error::of("login", 500, "InternalErrorException", ""),
-            Error::Unavailable
-        );
+        assert_eq!(Error::of("login", 500, "InternalErrorException", ""), Error::Unavailable);
         assert_eq!(Error::of("login", 503, "", "<html>"), Error::Unavailable);
-        assert_eq!(
-            Error::of("login", 400, "TooManyRequestsException", ""),
-            Error::Throttled
-        );
+        assert_eq!(Error::of("login", 400, "TooManyRequestsException", ""), Error::Throttled);
     }
 
     #[test]
     fn an_unknown_refusal_names_its_code_but_not_its_message() {
-        let error = Error::of(
-            "find",
-            400,
-            "InvalidParameterException",
-            "Value 'ann@example.com' at 'username'",
-        );
+        let error = Error::of("find", 400, "InvalidParameterException", "Value 'ann@example.com' at 'username'");
         assert_eq!(error.to_string(), "Cognito refused find: InvalidParameterException");
     }
 
     #[test]
     fn the_policys_sentence_is_passed_on_in_one_line() {
-        let error = Error::of(
-            "sign_up",
-            400,
-            "InvalidPasswordException",
-            "Password must have\r\nnumbers",
-        );
+        let error = Error::of("sign_up", 400, "InvalidPasswordException", "Password must have\r\nnumbers");
         assert_eq!(error, Error::InvalidPassword("Password must havenumbers".into()));
     }
 }

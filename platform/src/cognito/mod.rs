@@ -47,15 +47,8 @@ pub fn client(shared: &SdkConfig) -> Client {
         .operation_attempt_timeout(Duration::from_secs(4))
         .operation_timeout(Duration::from_secs(9))
         .build();
-    let retries = RetryConfig::standard()
-        .with_max_attempts(2)
-        .with_initial_backoff(Duration::from_millis(200));
-    Client::from_conf(
-        Builder::from(shared)
-            .timeout_config(timeouts)
-            .retry_config(retries)
-            .build(),
-    )
+    let retries = RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(200));
+    Client::from_conf(Builder::from(shared).timeout_config(timeouts).retry_config(retries).build())
 }
 
 /// For calls that make an account: the SDK does not repeat them by itself. Were the answer lost, the repetition would
@@ -228,10 +221,7 @@ mod tests {
     #[test]
     fn the_secret_hash_is_the_keyed_hash_of_user_name_and_client() {
         // printf 'annclient' | openssl dgst -sha256 -hmac secret -binary | base64
-        assert_eq!(
-            directory().secret_hash("ann"),
-            "1KBhTmaloN8gn8mYFOpcHRnT/Jn7qaddEv2E6vNUy30="
-        );
+        assert_eq!(directory().secret_hash("ann"), "1KBhTmaloN8gn8mYFOpcHRnT/Jn7qaddEv2E6vNUy30=");
     }
 
     #[test]

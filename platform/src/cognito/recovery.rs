@@ -27,9 +27,7 @@ impl Directory {
             .await;
         answer.map_err(|error| {
             // The same code stands for "confirmed already" and "disabled"; only the text tells them apart.
-            let confirmed = error
-                .message()
-                .is_some_and(|text| text.contains("Current status is CONFIRMED"));
+            let confirmed = error.message().is_some_and(|text| text.contains("Current status is CONFIRMED"));
             match Error::read("ConfirmSignUp", &error) {
                 Error::InvalidCredentials if confirmed => Error::AlreadyConfirmed,
                 Error::NotFound | Error::InvalidCredentials => Error::CodeMismatch,

@@ -39,12 +39,7 @@ pub(super) struct PendingChallenge {
 impl PendingChallenge {
     pub(super) fn new(session: String, username: String, challenge: Challenge, now: DateTime<Utc>) -> Self {
         let expires = now.timestamp() + CHALLENGE_VALIDITY.as_secs().cast_signed();
-        Self {
-            session,
-            username,
-            challenge,
-            expires,
-        }
+        Self { session, username, challenge, expires }
     }
 
     /// `{payload}.{seal}`, both base64url. `None` if the payload cannot be written.

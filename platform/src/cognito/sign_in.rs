@@ -190,13 +190,8 @@ impl Directory {
     /// # Errors
     /// [`Error::Throttled`], [`Error::Unavailable`].
     pub async fn global_sign_out(&self, subject: &str) -> Result<()> {
-        let answer = self
-            .client
-            .admin_user_global_sign_out()
-            .user_pool_id(&self.pool.pool_id)
-            .username(subject)
-            .send()
-            .await;
+        let answer =
+            self.client.admin_user_global_sign_out().user_pool_id(&self.pool.pool_id).username(subject).send().await;
         match answer.map_err(|error| Error::read("AdminUserGlobalSignOut", &error)) {
             Ok(_) => faults::after("cognito.global_sign_out"),
             Err(Error::NotFound) => {}

@@ -16,9 +16,7 @@ pub async fn run(config: &MigrateConfig) -> anyhow::Result<()> {
     if let Some(prepare) = &config.prepare {
         make_roles(prepare).await?;
     }
-    migrations::migrate_at(config.owner_url.expose_secret())
-        .await
-        .context("with FFP_OWNER_DATABASE_URL")
+    migrations::migrate_at(config.owner_url.expose_secret()).await.context("with FFP_OWNER_DATABASE_URL")
 }
 
 async fn make_roles(config: &PrepareConfig) -> anyhow::Result<()> {

@@ -41,35 +41,19 @@ pub struct AwsKeys {
 impl AwsConfig {
     /// Reads the section.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let region = reader.text(
-            "AWS_REGION",
-            "the region of the user pools and buckets, like eu-central-1",
-        );
+        let region = reader.text("AWS_REGION", "the region of the user pools and buckets, like eu-central-1");
         let endpoint = match reader.optional("AWS_ENDPOINT_URL") {
             None => Some(None),
-            Some(_) => reader
-                .url_or("AWS_ENDPOINT_URL", None, false, "the emulator's address, or unset it")
-                .map(Some),
+            Some(_) => reader.url_or("AWS_ENDPOINT_URL", None, false, "the emulator's address, or unset it").map(Some),
         };
-        let keys = match (
-            reader.optional("AWS_ACCESS_KEY_ID"),
-            reader.optional("AWS_SECRET_ACCESS_KEY"),
-        ) {
+        let keys = match (reader.optional("AWS_ACCESS_KEY_ID"), reader.optional("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => {
                 let session_token = reader.optional("AWS_SESSION_TOKEN").map(SecretString::from);
-                Some(AwsKeys {
-                    id,
-                    secret: secret.into(),
-                    session_token,
-                })
+                Some(AwsKeys { id, secret: secret.into(), session_token })
             }
             _ => None,
         };
-        Some(Self {
-            region: region?,
-            endpoint: endpoint?,
-            keys,
-        })
+        Some(Self { region: region?, endpoint: endpoint?, keys })
     }
 
     /// What all clients share: region, endpoint, keys, time limits, and two retries.
@@ -82,12 +66,7 @@ impl AwsConfig {
             // Without the slash, which the SDK would double.
             loader = loader.endpoint_url(endpoint.as_str().trim_end_matches('/'));
         }
-        if let Some(AwsKeys {
-            id,
-            secret,
-            session_token,
-        }) = &self.keys
-        {
+        if let Some(AwsKeys { id, secret, session_token }) = &self.keys {
             let token = session_token.as_ref().map(|token| token.expose_secret().to_owned());
             let keys = Credentials::new(id, secret.expose_secret(), token, None, "environment");
             loader = loader.credentials_provider(SharedCredentialsProvider::new(keys));

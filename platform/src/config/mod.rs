@@ -139,12 +139,7 @@ impl MigrateConfig {
             None => Some(None),
             Some(_) => PrepareConfig::read(&mut reader, owner_url.as_ref()).map(Some),
         };
-        let config = (|| {
-            Some(Self {
-                owner_url: owner_url?,
-                prepare: prepare?,
-            })
-        })();
+        let config = (|| Some(Self { owner_url: owner_url?, prepare: prepare? }))();
         reader.finish(config)
     }
 }
@@ -160,28 +155,16 @@ impl PrepareConfig {
         let app = of("FFP_DATABASE_URL", "ffp_app");
         let worker = of("FFP_WORKER_DATABASE_URL", "ffp_worker");
         let operator = of("FFP_OPERATOR_DATABASE_URL", "ffp_operator");
-        Some(Self {
-            admin_url: admin_url?,
-            owner: owner?,
-            app: app?,
-            worker: worker?,
-            operator: operator?,
-        })
+        Some(Self { admin_url: admin_url?, owner: owner?, app: app?, worker: worker?, operator: operator? })
     }
 }
 
 /// The password in a role's URL, which the role is to get.
 fn password(reader: &mut Reader<'_>, name: &str, url: &SecretString) -> Option<SecretString> {
     let url = Url::parse(url.expose_secret()).ok()?;
-    let password = url
-        .password()
-        .map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
+    let password = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
     if password.is_none() {
-        reader.refuse(
-            name,
-            "has no password",
-            format!("put the one that {} is to have into the URL", url.username()),
-        );
+        reader.refuse(name, "has no password", format!("put the one that {} is to have into the URL", url.username()));
     }
     password.map(SecretString::from)
 }

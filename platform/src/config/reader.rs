@@ -33,11 +33,7 @@ impl fmt::Display for ConfigError {
 impl ConfigError {
     /// One bad setting.
     pub fn one(name: impl Into<String>, wrong: impl Into<String>, right: impl Into<String>) -> Self {
-        Self(vec![BadSetting {
-            name: name.into(),
-            wrong: wrong.into(),
-            right: right.into(),
-        }])
+        Self(vec![BadSetting { name: name.into(), wrong: wrong.into(), right: right.into() }])
     }
 }
 
@@ -53,10 +49,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader without complaints so far.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            lookup,
-            bad: Vec::new(),
-        }
+        Self { lookup, bad: Vec::new() }
     }
 
     /// What was read, if nothing was wrong with any setting.
@@ -72,18 +65,12 @@ impl<'a> Reader<'a> {
 
     /// Remembers that a setting is wrong.
     pub fn refuse(&mut self, name: &str, wrong: impl Into<String>, right: impl Into<String>) {
-        self.bad.push(BadSetting {
-            name: name.to_owned(),
-            wrong: wrong.into(),
-            right: right.into(),
-        });
+        self.bad.push(BadSetting { name: name.to_owned(), wrong: wrong.into(), right: right.into() });
     }
 
     /// A text that may be absent.
     pub fn optional(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// A text that must be there.
@@ -133,12 +120,7 @@ impl<'a> Reader<'a> {
     /// The parts of a comma-separated list; none is fine.
     pub fn list(&self, name: &str) -> Vec<String> {
         let value = self.optional(name).unwrap_or_default();
-        value
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect()
+        value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
     /// The URL of a database for one role. The value is never repeated: it holds the role's password.
@@ -152,9 +134,7 @@ impl<'a> Reader<'a> {
             Ok(url) if url.host().is_none() || url.path().trim_matches('/').is_empty() => {
                 Some("names no host or no database".to_owned())
             }
-            Ok(url) => role
-                .filter(|role| url.username() != *role)
-                .map(|role| format!("does not connect as {role}")),
+            Ok(url) => role.filter(|role| url.username() != *role).map(|role| format!("does not connect as {role}")),
             Err(_) => Some("is not a URL".to_owned()),
         };
         match wrong {

@@ -118,31 +118,14 @@ impl IdentityConfig {
     pub fn read(reader: &mut Reader<'_>, region: Option<&str>) -> Option<Self> {
         let pool_id = reader.text("FFP_MEMBERS_POOL_ID", "the id of the members' user pool");
         let client_id = reader.text("FFP_MEMBERS_CLIENT_ID", "the id of the app client in the members' pool");
-        let client_secret = reader.secret(
-            "FFP_MEMBERS_CLIENT_SECRET",
-            "the secret of the app client in the members' pool",
-        );
-        let members = issuer(
-            reader,
-            "MEMBERS",
-            region,
-            pool_id.as_deref(),
-            client_id.clone(),
-            IssuerKind::Member,
-        );
+        let client_secret =
+            reader.secret("FFP_MEMBERS_CLIENT_SECRET", "the secret of the app client in the members' pool");
+        let members = issuer(reader, "MEMBERS", region, pool_id.as_deref(), client_id.clone(), IssuerKind::Member);
         let operators_pool = reader.text("FFP_OPERATORS_POOL_ID", "the id of the operators' user pool");
-        let operators_client = reader.text(
-            "FFP_OPERATORS_CLIENT_ID",
-            "the id of the app client in the operators' pool",
-        );
-        let operators = issuer(
-            reader,
-            "OPERATORS",
-            region,
-            operators_pool.as_deref(),
-            operators_client,
-            IssuerKind::Operator,
-        );
+        let operators_client =
+            reader.text("FFP_OPERATORS_CLIENT_ID", "the id of the app client in the operators' pool");
+        let operators =
+            issuer(reader, "OPERATORS", region, operators_pool.as_deref(), operators_client, IssuerKind::Operator);
         if let (Some(members), Some(operators)) = (&members, &operators)
             && members.issuer == operators.issuer
         {
@@ -151,11 +134,7 @@ impl IdentityConfig {
         }
         let auth_floor = reader.number_or("FFP_AUTH_FLOOR_MS", 600, 0..=10_000);
         Some(Self {
-            members: PoolSettings {
-                pool_id: pool_id?,
-                client_id: client_id?,
-                client_secret: client_secret?,
-            },
+            members: PoolSettings { pool_id: pool_id?, client_id: client_id?, client_secret: client_secret? },
             issuers: vec![members?, operators?],
             auth_floor: Duration::from_millis(auth_floor?),
         })
@@ -175,21 +154,14 @@ fn issuer(
     let cognitos = || Some(format!("https://cognito-idp.{}.amazonaws.com/{}", region?, pool_id?));
     // Without a pool or a region, what is missing has been reported already.
     let issuer = set.or_else(cognitos);
-    let default = issuer
-        .as_deref()
-        .and_then(|issuer| Url::parse(&format!("{issuer}/.well-known/jwks.json")).ok());
+    let default = issuer.as_deref().and_then(|issuer| Url::parse(&format!("{issuer}/.well-known/jwks.json")).ok());
     let name = format!("FFP_{pool}_JWKS_URL");
     let jwks_url = if default.is_some() || reader.optional(&name).is_some() {
         reader.url_or(&name, default, true, "the https address of the pool's JWKS")
     } else {
         None
     };
-    Some(Issuer {
-        issuer: issuer?,
-        jwks_url: jwks_url?,
-        audience: audience?,
-        kind,
-    })
+    Some(Issuer { issuer: issuer?, jwks_url: jwks_url?, audience: audience?, kind })
 }
 
 /// Videos: where they are, and the key that opens them at the edge.
@@ -212,10 +184,7 @@ impl VideosConfig {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let bucket = reader.text("FFP_VIDEOS_BUCKET", "the name of the bucket that holds videos");
         let key_id = reader.text("FFP_SIGNING_KEY_ID", "the id of the edge's public key");
-        let key_pem = reader.text(
-            "FFP_SIGNING_KEY_PEM",
-            "the private key whose public half the edge has, in PEM",
-        );
+        let key_pem = reader.text("FFP_SIGNING_KEY_PEM", "the private key whose public half the edge has, in PEM");
         if let (Some(id), Some(pem)) = (&key_id, &key_pem)
             && let Err(error) = SigningKey::from_pem(id, pem)
         {
@@ -256,14 +225,10 @@ impl TelemetryConfig {
         const OTLP: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
         let otlp_endpoint = match reader.optional(OTLP) {
             None => Some(None),
-            Some(_) => reader
-                .url_or(OTLP, None, false, "the collector's address, like http://127.0.0.1:4318")
-                .map(Some),
+            Some(_) => {
+                reader.url_or(OTLP, None, false, "the collector's address, like http://127.0.0.1:4318").map(Some)
+            }
         };
-        Some(Self {
-            filter,
-            environment,
-            otlp_endpoint: otlp_endpoint?,
-        })
+        Some(Self { filter, environment, otlp_endpoint: otlp_endpoint? })
     }
 }

@@ -47,23 +47,14 @@ fn what_must_be_set_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.http.public_url.as_str(), "http://127.0.0.1:8080/");
     assert_eq!(config.http.metrics_addr.to_string(), "127.0.0.1:9464");
     assert!(config.http.origin_secrets.is_empty() && config.http.cors_origins.is_empty());
-    assert_eq!(
-        (config.database.app_connections, config.database.worker_connections),
-        (16, 8)
-    );
+    assert_eq!((config.database.app_connections, config.database.worker_connections), (16, 8));
     assert_eq!(config.identity.auth_floor.as_millis(), 600);
     assert_eq!(config.videos.limit_business, 100 << 30);
     assert_eq!(config.videos.limit_individual, 10 << 30);
     assert_eq!(config.worker_concurrency, 4);
     let members = &config.identity.issuers[0];
-    assert_eq!(
-        members.issuer,
-        "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_members"
-    );
-    assert_eq!(
-        members.jwks_url.as_str(),
-        format!("{}/.well-known/jwks.json", members.issuer)
-    );
+    assert_eq!(members.issuer, "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_members");
+    assert_eq!(members.jwks_url.as_str(), format!("{}/.well-known/jwks.json", members.issuer));
     assert_eq!(members.audience, "members-client");
 }
 
@@ -75,13 +66,7 @@ fn everything_that_is_missing_is_reported_at_once_and_nothing_else() {
     wanted.sort_unstable();
     reported.sort_unstable();
     assert_eq!(reported, wanted);
-    assert!(
-        error
-            .0
-            .iter()
-            .all(|bad| bad.wrong == "is missing" && !bad.right.is_empty()),
-        "{error}"
-    );
+    assert!(error.0.iter().all(|bad| bad.wrong == "is missing" && !bad.right.is_empty()), "{error}");
 }
 
 #[test]
@@ -107,25 +92,14 @@ fn everything_that_is_bad_is_reported_at_once_with_what_would_be_right() {
     ];
     let error = with(&bad).unwrap_err();
     assert_eq!(names(&error), bad.map(|(name, _)| name));
-    assert!(
-        !error.to_string().contains("hunter2") && !error.to_string().contains("short,"),
-        "{error}"
-    );
+    assert!(!error.to_string().contains("hunter2") && !error.to_string().contains("short,"), "{error}");
 }
 
 #[test]
 fn a_public_url_is_an_origin_and_nothing_more() {
-    for url in [
-        "https://app.example.com/v1",
-        "https://app.example.com/?a",
-        "ftp://app.example.com",
-        "app.example.com",
-    ] {
-        assert_eq!(
-            names(&with(&[("FFP_PUBLIC_URL", url)]).unwrap_err()),
-            ["FFP_PUBLIC_URL"],
-            "{url}"
-        );
+    for url in ["https://app.example.com/v1", "https://app.example.com/?a", "ftp://app.example.com", "app.example.com"]
+    {
+        assert_eq!(names(&with(&[("FFP_PUBLIC_URL", url)]).unwrap_err()), ["FFP_PUBLIC_URL"], "{url}");
     }
     let config = with(&[("FFP_PUBLIC_URL", "https://app.example.com")]).unwrap();
     assert_eq!(config.http.public_url.as_str(), "https://app.example.com/");
@@ -148,19 +122,9 @@ fn a_database_url_must_be_its_roles_own_and_is_never_repeated() {
 #[test]
 fn keys_that_verify_tokens_come_by_https_or_from_this_machine() {
     let url = "FFP_MEMBERS_JWKS_URL";
-    assert_eq!(
-        names(&with(&[(url, "http://keys.example/jwks.json")]).unwrap_err()),
-        [url]
-    );
-    for good in [
-        "http://127.0.0.1:4566/pool/jwks.json",
-        "http://[::1]/jwks.json",
-        "https://keys.example/jwks.json",
-    ] {
-        assert_eq!(
-            with(&[(url, good)]).unwrap().identity.issuers[0].jwks_url.as_str(),
-            good
-        );
+    assert_eq!(names(&with(&[(url, "http://keys.example/jwks.json")]).unwrap_err()), [url]);
+    for good in ["http://127.0.0.1:4566/pool/jwks.json", "http://[::1]/jwks.json", "https://keys.example/jwks.json"] {
+        assert_eq!(with(&[(url, good)]).unwrap().identity.issuers[0].jwks_url.as_str(), good);
     }
 }
 
@@ -174,29 +138,16 @@ fn members_and_operators_cannot_share_a_pool() {
 fn migrations_need_the_owner_alone_unless_they_make_the_roles() {
     let owner = "postgres://ffp_owner:p%40ss@db/ffp";
     let migrate = |settings: &[(&str, &str)]| {
-        let settings: HashMap<String, String> = settings
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
+        let settings: HashMap<String, String> =
+            settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         MigrateConfig::read(&|name| settings.get(name).cloned())
     };
     assert!(migrate(&[("FFP_OWNER_DATABASE_URL", owner)]).unwrap().prepare.is_none());
 
     let admin = ("FFP_ADMIN_DATABASE_URL", "postgres://postgres:root@db/ffp");
-    let error = migrate(&[
-        ("FFP_OWNER_DATABASE_URL", owner),
-        admin,
-        ("FFP_DATABASE_URL", "postgres://ffp_app@db/ffp"),
-    ]);
+    let error = migrate(&[("FFP_OWNER_DATABASE_URL", owner), admin, ("FFP_DATABASE_URL", "postgres://ffp_app@db/ffp")]);
     let error = error.unwrap_err();
-    assert_eq!(
-        names(&error),
-        [
-            "FFP_DATABASE_URL",
-            "FFP_WORKER_DATABASE_URL",
-            "FFP_OPERATOR_DATABASE_URL"
-        ]
-    );
+    assert_eq!(names(&error), ["FFP_DATABASE_URL", "FFP_WORKER_DATABASE_URL", "FFP_OPERATOR_DATABASE_URL"]);
     assert!(error.to_string().contains("has no password"), "{error}");
 
     let config = migrate(&[

@@ -38,9 +38,7 @@ impl Answer {
 
     /// Whether it is this problem.
     pub(super) fn is(&self, slug: &str) -> bool {
-        self.body["type"]
-            .as_str()
-            .is_some_and(|kind| kind.ends_with(&format!(":{slug}")))
+        self.body["type"].as_str().is_some_and(|kind| kind.ends_with(&format!(":{slug}")))
     }
 }
 
@@ -49,19 +47,12 @@ impl Client {
     pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
         let host = settings.public_url.host_str().unwrap_or_default();
-        let host = settings
-            .public_url
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let host = settings.public_url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let mut edge = settings.edge_addr;
         if edge.ip().is_unspecified() {
             edge.set_ip([127, 0, 0, 1].into());
         }
-        Ok(Self {
-            http,
-            base: format!("http://{edge}"),
-            host,
-        })
+        Ok(Self { http, base: format!("http://{edge}"), host })
     }
 
     /// Makes a call with a JSON body, if any, and a token, if any.
@@ -73,10 +64,7 @@ impl Client {
         body: Option<Value>,
     ) -> anyhow::Result<Answer> {
         let what = format!("{method} {path}");
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .header(header::HOST, &self.host);
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).header(header::HOST, &self.host);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -107,10 +95,7 @@ impl Client {
             request = request.header(name, value.as_str().unwrap_or_default());
         }
         let response = request.body(bytes).send().await?.error_for_status()?;
-        let tag = response
-            .headers()
-            .get(header::ETAG)
-            .context("the storage gave no ETag")?;
+        let tag = response.headers().get(header::ETAG).context("the storage gave no ETag")?;
         Ok(tag.to_str()?.to_owned())
     }
 }

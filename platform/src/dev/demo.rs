@@ -43,26 +43,10 @@ pub(super) struct Person {
 
 /// The owner first: the others are invited by her.
 pub(super) const PEOPLE: [Person; 4] = [
-    Person {
-        role: "owner",
-        email: "olivia@demo-gym.example",
-        name: "Olivia Okafor",
-    },
-    Person {
-        role: "coach",
-        email: "carlos@demo-gym.example",
-        name: "Carlos Castillo",
-    },
-    Person {
-        role: "athlete",
-        email: "anna@demo-gym.example",
-        name: "Anna Andersson",
-    },
-    Person {
-        role: "athlete",
-        email: "ahmed@demo-gym.example",
-        name: "Ahmed Aziz",
-    },
+    Person { role: "owner", email: "olivia@demo-gym.example", name: "Olivia Okafor" },
+    Person { role: "coach", email: "carlos@demo-gym.example", name: "Carlos Castillo" },
+    Person { role: "athlete", email: "anna@demo-gym.example", name: "Anna Andersson" },
+    Person { role: "athlete", email: "ahmed@demo-gym.example", name: "Ahmed Aziz" },
 ];
 
 /// Makes the demo data.
@@ -95,24 +79,12 @@ impl<'a> Demo<'a> {
         let [owner, others @ ..] = &PEOPLE;
         // Encoding takes the longest and needs nobody.
         let (file, token, operator) = tokio::try_join!(self.footage.file(), self.owner(owner), self.operator())?;
-        try_join_all(others.iter().map(|person| self.member(person, &token)))
-            .await
-            .context("the demo members")?;
-        let library = footage::Upload {
-            base: "/api/v1/admin/library/videos",
-            title: "Welcome to FFP",
-            token: &operator,
-        };
-        let own = footage::Upload {
-            base: "/api/v1/videos",
-            title: "Demo Gym: warm-up",
-            token: &token,
-        };
+        try_join_all(others.iter().map(|person| self.member(person, &token))).await.context("the demo members")?;
+        let library =
+            footage::Upload { base: "/api/v1/admin/library/videos", title: "Welcome to FFP", token: &operator };
+        let own = footage::Upload { base: "/api/v1/videos", title: "Demo Gym: warm-up", token: &token };
         for upload in [own, library] {
-            upload
-                .ensure(&self.client, &file)
-                .await
-                .with_context(|| format!("the video “{}”", upload.title))?;
+            upload.ensure(&self.client, &file).await.with_context(|| format!("the video “{}”", upload.title))?;
         }
         Ok(())
     }
@@ -142,10 +114,7 @@ impl<'a> Demo<'a> {
                 "business_name": "Demo Gym",
                 "time_zone": "Europe/Berlin",
             });
-            self.client
-                .post("/api/v1/auth/register", registration)
-                .await?
-                .expect()?;
+            self.client.post("/api/v1/auth/register", registration).await?.expect()?;
         } else if !login.is("email-not-confirmed") {
             return id_token(&login.expect()?);
         }
@@ -161,24 +130,15 @@ impl<'a> Demo<'a> {
         }
         let open = self.client.get("/api/v1/invitations?limit=100", owner).await?;
         let open = open["items"].as_array().into_iter().flatten();
-        match open
-            .into_iter()
-            .find(|open| open["email"] == person.email && open["status"] == "pending")
-        {
+        match open.into_iter().find(|open| open["email"] == person.email && open["status"] == "pending") {
             // The emulator forgets mails when it stops.
             Some(open) => {
                 let path = format!("/api/v1/invitations/{}/resend", open["id"].as_str().unwrap_or_default());
-                self.client
-                    .call(Method::POST, &path, Some(owner), None)
-                    .await?
-                    .expect()?;
+                self.client.call(Method::POST, &path, Some(owner), None).await?.expect()?;
             }
             None => {
                 let invitation = json!({ "email": person.email, "role": person.role });
-                self.client
-                    .call(Method::POST, "/api/v1/invitations", Some(owner), Some(invitation))
-                    .await?
-                    .expect()?;
+                self.client.call(Method::POST, "/api/v1/invitations", Some(owner), Some(invitation)).await?.expect()?;
             }
         }
         self.accept(person).await?;
@@ -204,11 +164,7 @@ impl<'a> Demo<'a> {
             }
             sleep(PAUSE).await;
         }
-        bail!(
-            "no invitation that works came for {} within {} s",
-            person.email,
-            MAIL_LIMIT.as_secs()
-        )
+        bail!("no invitation that works came for {} within {} s", person.email, MAIL_LIMIT.as_secs())
     }
 
     /// The token in the newest mail to an address.
@@ -219,12 +175,7 @@ impl<'a> Demo<'a> {
     }
 
     async fn login(&self, person: &Person) -> anyhow::Result<Answer> {
-        self.client
-            .post(
-                "/api/v1/auth/login",
-                json!({ "email": person.email, "password": PASSWORD }),
-            )
-            .await
+        self.client.post("/api/v1/auth/login", json!({ "email": person.email, "password": PASSWORD })).await
     }
 
     /// Makes the operator's account and signs in. The API has no route for that: operators sign in at their own pool.
@@ -243,21 +194,14 @@ impl<'a> Demo<'a> {
 }
 
 fn id_token(login: &Value) -> anyhow::Result<String> {
-    login["id_token"]
-        .as_str()
-        .map(str::to_owned)
-        .context("the login asks for more than the password")
+    login["id_token"].as_str().map(str::to_owned).context("the login asks for more than the password")
 }
 
 /// The token of the link in an invitation.
 fn token_in(mail: &str) -> Option<String> {
     let links = mail.split_whitespace().filter_map(|word| Url::parse(word).ok());
     links
-        .filter_map(|link| {
-            link.query_pairs()
-                .find(|(name, _)| name == "token")
-                .map(|(_, token)| token.into_owned())
-        })
+        .filter_map(|link| link.query_pairs().find(|(name, _)| name == "token").map(|(_, token)| token.into_owned()))
         .next()
 }
 

@@ -42,19 +42,14 @@ impl Footage {
         let output = Command::new(programs::ffmpeg()?)
             .args(["-hide_banner", "-nostdin", "-loglevel", "error", "-y"])
             .args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone])
-            .args([
-                "-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-pix_fmt", "yuv420p", "-g", "60",
-            ])
+            .args(["-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-pix_fmt", "yuv420p", "-g", "60"])
             .args(["-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart", "-f", "mp4"])
             .arg(unfinished.path())
             .kill_on_drop(true)
             .output()
             .await?;
         if !output.status.success() {
-            bail!(
-                "FFmpeg did not make the demo video: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            bail!("FFmpeg did not make the demo video: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         unfinished.persist(&file)?;
         Ok(file)
@@ -85,26 +80,16 @@ impl Upload<'_> {
             None => self.upload(client, file, size).await?,
         };
         let publication = format!("{}/{id}/publication", self.base);
-        client
-            .call(Method::PUT, &publication, Some(self.token), None)
-            .await?
-            .expect()?;
+        client.call(Method::PUT, &publication, Some(self.token), None).await?.expect()?;
         Ok(())
     }
 
     async fn find(&self, client: &Client) -> anyhow::Result<Option<Value>> {
         // The library lists what is its own; a business's list has the library's videos too.
         let page = client.get(&format!("{}?limit=100", self.base), self.token).await?;
-        let wanted = if self.base.contains("library") {
-            "library"
-        } else {
-            "tenant"
-        };
+        let wanted = if self.base.contains("library") { "library" } else { "tenant" };
         let videos = page["items"].as_array().into_iter().flatten();
-        Ok(videos
-            .into_iter()
-            .find(|video| video["title"] == self.title && video["scope"] == wanted)
-            .cloned())
+        Ok(videos.into_iter().find(|video| video["title"] == self.title && video["scope"] == wanted).cloned())
     }
 
     async fn upload(&self, client: &Client, file: &Path, size: u64) -> anyhow::Result<String> {
@@ -114,10 +99,7 @@ impl Upload<'_> {
             "content_type": "video/mp4",
             "size_bytes": size,
         });
-        let added = client
-            .call(Method::POST, self.base, Some(self.token), Some(new))
-            .await?
-            .expect()?;
+        let added = client.call(Method::POST, self.base, Some(self.token), Some(new)).await?.expect()?;
         self.send(client, file, &id(&added)?, &added["upload"]).await
     }
 
@@ -130,10 +112,7 @@ impl Upload<'_> {
             return self.send(client, file, &id, &upload.body).await;
         }
         let video = format!("{}/{id}", self.base);
-        client
-            .call(Method::DELETE, &video, Some(self.token), None)
-            .await?
-            .expect()?;
+        client.call(Method::DELETE, &video, Some(self.token), None).await?.expect()?;
         self.upload(client, file, size).await
     }
 
@@ -141,9 +120,8 @@ impl Upload<'_> {
     async fn send(&self, client: &Client, file: &Path, id: &str, upload: &Value) -> anyhow::Result<String> {
         let part_size = upload["part_size"].as_u64().context("an upload without a part size")?;
         let received = upload["received"].as_array().into_iter().flatten();
-        let mut parts: Vec<Value> = received
-            .map(|part| json!({ "number": part["number"], "etag": part["etag"] }))
-            .collect();
+        let mut parts: Vec<Value> =
+            received.map(|part| json!({ "number": part["number"], "etag": part["etag"] })).collect();
         let mut file = File::open(file).await?;
         for part in upload["parts"].as_array().into_iter().flatten() {
             let number = part["number"].as_u64().context("a part without a number")?;
@@ -154,10 +132,7 @@ impl Upload<'_> {
             parts.push(json!({ "number": number, "etag": etag }));
         }
         let path = format!("{}/{id}/upload", self.base);
-        client
-            .call(Method::PUT, &path, Some(self.token), Some(json!({ "parts": parts })))
-            .await?
-            .expect()?;
+        client.call(Method::PUT, &path, Some(self.token), Some(json!({ "parts": parts }))).await?.expect()?;
         Ok(id.to_owned())
     }
 }

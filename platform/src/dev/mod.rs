@@ -73,29 +73,20 @@ struct Stack {
 impl Stack {
     /// Starts everything, makes the demo data, and stays until a service ends.
     async fn run(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        terminal::line(&format!(
-            "FFP on this machine, with its data in {}",
-            settings.data_dir.display()
-        ));
+        terminal::line(&format!("FFP on this machine, with its data in {}", settings.data_dir.display()));
         require_programs().await?;
         let listeners = services::Listeners::bind(settings).await?;
 
         let options = PostgresOptions {
             data_dir: settings.data_dir.join("postgres"),
-            port: Port::Wanted {
-                number: settings.postgres_port,
-                variable: "FFP_POSTGRES_PORT",
-            },
+            port: Port::Wanted { number: settings.postgres_port, variable: "FFP_POSTGRES_PORT" },
             profile: Profile::Durable,
         };
         let postgres = terminal::step("PostgreSQL", "", Postgres::start(options)).await?;
         let postgres = &*self.postgres.insert(postgres);
 
         let options = MiniStackOptions {
-            port: Port::Wanted {
-                number: settings.aws_port,
-                variable: "FFP_AWS_PORT",
-            },
+            port: Port::Wanted { number: settings.aws_port, variable: "FFP_AWS_PORT" },
             data_dir: Some(settings.data_dir.join("aws")),
         };
         let hint = "the first start on a machine installs it";

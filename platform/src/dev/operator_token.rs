@@ -3,7 +3,10 @@
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{demo, pools, settings::{Environment, Settings}};
+use super::{
+    demo, pools,
+    settings::{Environment, Settings},
+};
 use crate::{
     cognito::{self, AuthOutcome, Directory},
     config::{AwsConfig, Reader},
@@ -20,7 +23,8 @@ pub async fn operator_token() -> anyhow::Result<String> {
     let aws = AwsConfig::read(&mut Reader::new(&lookup)).context("the emulator's settings")?;
     let client = cognito::client(&aws.sdk().await);
     let pools = pools::ensure(&client, pools::LOCAL_MEMBERS, pools::LOCAL_OPERATORS).await;
-    let pools = pools.context("no AWS emulator answers: start `make run` first, or set FFP_AWS_PORT as it was set there")?;
+    let pools =
+        pools.context("no AWS emulator answers: start `make run` first, or set FFP_AWS_PORT as it was set there")?;
     let operators = Directory::new(client, pools.operators);
     match operators.authenticate(demo::OPERATOR, &SecretString::from(demo::PASSWORD)).await {
         Ok(AuthOutcome::Tokens(tokens)) => Ok(tokens.id.expose_secret().to_owned()),

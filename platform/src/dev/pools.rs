@@ -57,17 +57,10 @@ pub async fn ensure(client: &Client, members: &str, operators: &str) -> Result<P
 pub async fn ensure_sender(client: &aws_sdk_sesv2::Client, from: &str) -> Result<()> {
     match client.create_email_identity().email_identity(from).send().await {
         Ok(_) => Ok(()),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|refused| refused.is_already_exists_exception()) =>
-        {
-            Ok(())
+        Err(error) if error.as_service_error().is_some_and(|refused| refused.is_already_exists_exception()) => Ok(()),
+        Err(error) if error.as_service_error().is_some() => {
+            Err(Error::unexpected("CreateEmailIdentity", error.code().unwrap_or_default()))
         }
-        Err(error) if error.as_service_error().is_some() => Err(Error::unexpected(
-            "CreateEmailIdentity",
-            error.code().unwrap_or_default(),
-        )),
         Err(_) => Err(Error::Unavailable),
     }
 }
@@ -88,11 +81,7 @@ impl Kind {
 
     /// What goes into ID tokens.
     fn readable(self) -> Vec<String> {
-        ["email", "email_verified"]
-            .iter()
-            .chain(self.custom_attributes())
-            .map(|&name| name.to_owned())
-            .collect()
+        ["email", "email_verified"].iter().chain(self.custom_attributes()).map(|&name| name.to_owned()).collect()
     }
 }
 
@@ -119,11 +108,7 @@ async fn ensure_pool(client: &Client, name: &str, kind: Kind) -> Result<PoolSett
         .user_pool_client
         .and_then(|described| described.client_secret)
         .ok_or_else(|| Error::unexpected("DescribeUserPoolClient", "a client without a secret"))?;
-    Ok(PoolSettings {
-        pool_id,
-        client_id,
-        client_secret: secret.into(),
-    })
+    Ok(PoolSettings { pool_id, client_id, client_secret: secret.into() })
 }
 
 /// The oldest pool of this name, so that two starts at once agree.
@@ -132,23 +117,14 @@ async fn find_pool(client: &Client, name: &str) -> Result<Option<String>> {
     let mut found: Vec<_> = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| Error::read("ListUserPools", &error))?;
-        found.extend(
-            page.user_pools
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|pool| pool.name() == Some(name)),
-        );
+        found.extend(page.user_pools.unwrap_or_default().into_iter().filter(|pool| pool.name() == Some(name)));
     }
-    let oldest = found
-        .into_iter()
-        .min_by_key(|pool| pool.creation_date().map(|date| date.as_nanos()));
+    let oldest = found.into_iter().min_by_key(|pool| pool.creation_date().map(|date| date.as_nanos()));
     Ok(oldest.and_then(|pool| pool.id))
 }
 
 async fn create_pool(client: &Client, name: &str, kind: Kind) -> Result<String> {
-    let recovery = RecoveryOptionType::builder()
-        .priority(1)
-        .name(RecoveryOptionNameType::VerifiedEmail);
+    let recovery = RecoveryOptionType::builder().priority(1).name(RecoveryOptionNameType::VerifiedEmail);
     let password = PasswordPolicyType::builder()
         // Length alone (NIST SP 800-63B); `identity::password` checks the same before Cognito is asked.
         .minimum_length(10)
@@ -157,28 +133,17 @@ async fn create_pool(client: &Client, name: &str, kind: Kind) -> Result<String> 
         .require_numbers(false)
         .require_symbols(false)
         .temporary_password_validity_days(7);
-    let schema = kind
-        .custom_attributes()
-        .iter()
-        .map(|name| custom_attribute(name))
-        .collect::<Result<Vec<_>>>()?;
+    let schema = kind.custom_attributes().iter().map(|name| custom_attribute(name)).collect::<Result<Vec<_>>>()?;
     let created = client
         .create_user_pool()
         .pool_name(name)
         .username_attributes(UsernameAttributeType::Email)
-        .username_configuration(
-            UsernameConfigurationType::builder()
-                .case_sensitive(false)
-                .build()
-                .map_err(incomplete)?,
-        )
+        .username_configuration(UsernameConfigurationType::builder().case_sensitive(false).build().map_err(incomplete)?)
         .auto_verified_attributes(VerifiedAttributeType::Email)
         .set_schema(Some(schema))
         .policies(UserPoolPolicyType::builder().password_policy(password.build()).build())
         .admin_create_user_config(
-            AdminCreateUserConfigType::builder()
-                .allow_admin_create_user_only(kind == Kind::Operators)
-                .build(),
+            AdminCreateUserConfigType::builder().allow_admin_create_user_only(kind == Kind::Operators).build(),
         )
         // Whoever holds an access token may ask for another address; it counts once a code sent there is answered.
         .user_attribute_update_settings(
@@ -187,9 +152,7 @@ async fn create_pool(client: &Client, name: &str, kind: Kind) -> Result<String> 
                 .build(),
         )
         .account_recovery_setting(
-            AccountRecoverySettingType::builder()
-                .recovery_mechanisms(recovery.build().map_err(incomplete)?)
-                .build(),
+            AccountRecoverySettingType::builder().recovery_mechanisms(recovery.build().map_err(incomplete)?).build(),
         )
         .mfa_configuration(UserPoolMfaType::Off)
         .send()
@@ -203,10 +166,7 @@ async fn create_pool(client: &Client, name: &str, kind: Kind) -> Result<String> 
 
 /// A text attribute that the server may change. The pool puts `custom:` in front of the name by itself.
 fn custom_attribute(name: &str) -> Result<SchemaAttributeType> {
-    let bounds = StringAttributeConstraintsType::builder()
-        .min_length("0")
-        .max_length("64")
-        .build();
+    let bounds = StringAttributeConstraintsType::builder().min_length("0").max_length("64").build();
     let bare = name.strip_prefix("custom:").unwrap_or(name);
     Ok(SchemaAttributeType::builder()
         .name(bare)
@@ -218,12 +178,7 @@ fn custom_attribute(name: &str) -> Result<SchemaAttributeType> {
 }
 
 async fn find_client(client: &Client, pool_id: &str) -> Result<Option<String>> {
-    let mut pages = client
-        .list_user_pool_clients()
-        .user_pool_id(pool_id)
-        .max_results(60)
-        .into_paginator()
-        .send();
+    let mut pages = client.list_user_pool_clients().user_pool_id(pool_id).max_results(60).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| Error::read("ListUserPoolClients", &error))?;
         let named = page.user_pool_clients.unwrap_or_default().into_iter();

@@ -33,12 +33,7 @@ const MAIL_DOMAIN: &str = "ffp.example";
 const DATABASE: &str = "ffp";
 
 /// Secrets that the services read at start.
-const SERVICES: [&str; 4] = [
-    "ffp/local/database",
-    "ffp/local/identity",
-    "ffp/local/videos",
-    "ffp/local/edge",
-];
+const SERVICES: [&str; 4] = ["ffp/local/database", "ffp/local/identity", "ffp/local/videos", "ffp/local/edge"];
 /// The secret that migrations read in addition.
 const MIGRATIONS: &str = "ffp/local/migrations";
 
@@ -89,12 +84,7 @@ impl Provisioned {
         let edge = ensure_secrets(&Secrets::new(&sdk), postgres, &pools).await?;
         migrate(&environment, postgres).await?;
         describe(&mut environment, settings, ministack, &pools)?;
-        Ok(Self {
-            environment,
-            aws,
-            pools,
-            edge,
-        })
+        Ok(Self { environment, aws, pools, edge })
     }
 }
 
@@ -104,38 +94,19 @@ async fn ensure_bucket(s3: &aws_sdk_s3::Client, bucket: &str) -> anyhow::Result<
         if !error.as_service_error().is_some_and(|error| error.is_not_found()) {
             bail!("cannot look for bucket {bucket}: {}", DisplayErrorContext(&error));
         }
-        s3.create_bucket()
-            .bucket(bucket)
-            .send()
-            .await
-            .with_context(|| format!("cannot make bucket {bucket}"))?;
+        s3.create_bucket().bucket(bucket).send().await.with_context(|| format!("cannot make bucket {bucket}"))?;
     }
-    let versioned = VersioningConfiguration::builder()
-        .status(BucketVersioningStatus::Enabled)
-        .build();
-    let versioning = s3
-        .put_bucket_versioning()
-        .bucket(bucket)
-        .versioning_configuration(versioned);
-    versioning
-        .send()
-        .await
-        .with_context(|| format!("cannot keep versions in bucket {bucket}"))?;
+    let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let versioning = s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioned);
+    versioning.send().await.with_context(|| format!("cannot keep versions in bucket {bucket}"))?;
     Ok(())
 }
 
 /// SES sends from addresses of verified domains only; the emulator believes that the domain is ours.
 async fn ensure_sender(ses: &aws_sdk_sesv2::Client) -> anyhow::Result<()> {
     match ses.create_email_identity().email_identity(MAIL_DOMAIN).send().await {
-        Err(error)
-            if !error
-                .as_service_error()
-                .is_some_and(|error| error.is_already_exists_exception()) =>
-        {
-            bail!(
-                "cannot verify the mail domain {MAIL_DOMAIN}: {}",
-                DisplayErrorContext(&error)
-            )
+        Err(error) if !error.as_service_error().is_some_and(|error| error.is_already_exists_exception()) => {
+            bail!("cannot verify the mail domain {MAIL_DOMAIN}: {}", DisplayErrorContext(&error))
         }
         _ => Ok(()),
     }
@@ -151,25 +122,14 @@ async fn ensure_secrets(secrets: &Secrets, postgres: &Postgres, pools: &Pools) -
     ];
     let url = |old: &Members, name: &str, role: &str| {
         // The port may have changed since; the password stays.
-        let password = old
-            .get(name)
-            .and_then(|url| Url::parse(url).ok()?.password().map(str::to_owned));
+        let password = old.get(name).and_then(|url| Url::parse(url).ok()?.password().map(str::to_owned));
         let password = password.map_or_else(random, Ok)?;
         anyhow::Ok((name.to_owned(), postgres.url(role, &password, DATABASE)))
     };
-    ensure_secret(secrets, database, |old| {
-        roles.iter().map(|(name, role)| url(old, name, role)).collect()
-    })
-    .await?;
-    ensure_secret(secrets, MIGRATIONS, |old| {
-        Ok([url(old, "FFP_OWNER_DATABASE_URL", "ffp_owner")?].into())
-    })
-    .await?;
+    ensure_secret(secrets, database, |old| roles.iter().map(|(name, role)| url(old, name, role)).collect()).await?;
+    ensure_secret(secrets, MIGRATIONS, |old| Ok([url(old, "FFP_OWNER_DATABASE_URL", "ffp_owner")?].into())).await?;
     let client_secret = pools.members.client_secret.expose_secret().to_owned();
-    ensure_secret(secrets, identity, |_| {
-        Ok([("FFP_MEMBERS_CLIENT_SECRET".to_owned(), client_secret)].into())
-    })
-    .await?;
+    ensure_secret(secrets, identity, |_| Ok([("FFP_MEMBERS_CLIENT_SECRET".to_owned(), client_secret)].into())).await?;
     let signing = ensure_secret(secrets, videos, signing_key).await?;
     let edge = ensure_secret(secrets, edge, |old| {
         let secret = old.get("FFP_ORIGIN_SECRETS").cloned().map_or_else(random, Ok)?;
@@ -179,11 +139,7 @@ async fn ensure_secrets(secrets: &Secrets, postgres: &Postgres, pools: &Pools) -
 
     let key_id = signing["FFP_SIGNING_KEY_ID"].clone();
     let public_pem = SigningKey::from_pem(&key_id, &signing["FFP_SIGNING_KEY_PEM"])?.public_key_pem()?;
-    Ok(EdgeKeys {
-        key_id,
-        public_pem,
-        origin_secret: edge["FFP_ORIGIN_SECRETS"].clone(),
-    })
+    Ok(EdgeKeys { key_id, public_pem, origin_secret: edge["FFP_ORIGIN_SECRETS"].clone() })
 }
 
 /// The key that is there if it is a good one, else a new one.
@@ -195,11 +151,7 @@ fn signing_key(old: &Members) -> anyhow::Result<Members> {
         return Ok(old.clone());
     }
     let key = SigningKey::generate_rsa()?;
-    Ok([
-        (id.to_owned(), key.id),
-        (pem.to_owned(), key.private_pem.expose_secret().to_owned()),
-    ]
-    .into())
+    Ok([(id.to_owned(), key.id), (pem.to_owned(), key.private_pem.expose_secret().to_owned())].into())
 }
 
 /// Gives a secret the members that `wanted` makes of the ones it has.
@@ -210,13 +162,7 @@ async fn ensure_secret(
 ) -> anyhow::Result<Members> {
     let found = match secrets.get_secret_value().secret_id(id).send().await {
         Ok(answer) => Some(serde_json::from_str(answer.secret_string().unwrap_or("{}")).unwrap_or_default()),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
-        {
-            None
-        }
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => None,
         Err(error) => bail!("cannot read the secret {id}: {}", DisplayErrorContext(&error)),
     };
     let members = wanted(&found.clone().unwrap_or_default())?;
@@ -224,12 +170,7 @@ async fn ensure_secret(
     match found {
         Some(same) if same == members => {}
         Some(_) => {
-            let changed = secrets
-                .put_secret_value()
-                .secret_id(id)
-                .secret_string(text)
-                .send()
-                .await;
+            let changed = secrets.put_secret_value().secret_id(id).secret_string(text).send().await;
             changed.with_context(|| format!("cannot change the secret {id}"))?;
         }
         None => {

@@ -69,11 +69,9 @@ impl Services {
         let (platform, workers) = (config.platform().await?, config.platform().await?);
         let stop = self.stop.clone();
         let http = config.http.clone();
-        self.tasks
-            .spawn(async move { Ok(server::serve_on(api, platform, &http, stop.cancelled()).await?) });
+        self.tasks.spawn(async move { Ok(server::serve_on(api, platform, &http, stop.cancelled()).await?) });
         let stop = self.stop.clone();
-        self.tasks
-            .spawn(async move { worker::work(&workers, config.worker_concurrency, stop.cancelled()).await });
+        self.tasks.spawn(async move { worker::work(&workers, config.worker_concurrency, stop.cancelled()).await });
         let internal = listeners.internal.serve(self.stop.clone());
         self.tasks.spawn(async move {
             internal.await;
@@ -92,8 +90,7 @@ impl Services {
             origin_secret: Some(provisioned.edge.origin_secret.clone()),
         };
         let stop = self.stop.clone();
-        self.tasks
-            .spawn(async move { Ok(Edge::serve(edge, stop.cancelled_owned()).await?) });
+        self.tasks.spawn(async move { Ok(Edge::serve(edge, stop.cancelled_owned()).await?) });
         tracing::info!(%upstream, aws = ministack.endpoint(), "services started");
         Ok(())
     }

@@ -66,11 +66,7 @@ impl Settings {
         let data_dir = reader.optional("FFP_DATA_DIR").unwrap_or_else(|| ".data".to_owned());
         let absolute = std::path::absolute(&data_dir);
         if absolute.is_err() {
-            reader.refuse(
-                "FFP_DATA_DIR",
-                format!("is `{data_dir}`"),
-                "set it to a directory that this user may write",
-            );
+            reader.refuse("FFP_DATA_DIR", format!("is `{data_dir}`"), "set it to a directory that this user may write");
         }
         let http = HttpConfig::read(&mut reader);
         let postgres_port = reader.number_or("FFP_POSTGRES_PORT", 5433, 1..=u16::MAX);
@@ -139,12 +135,7 @@ mod tests {
     use super::*;
 
     fn read(settings: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        Settings::read(&|name| {
-            settings
-                .iter()
-                .find(|(set, _)| *set == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
+        Settings::read(&|name| settings.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
@@ -158,12 +149,7 @@ mod tests {
 
     #[test]
     fn ports_that_are_none_are_reported_together() {
-        let error = read(&[
-            ("FFP_POSTGRES_PORT", "0"),
-            ("FFP_AWS_PORT", "65536"),
-            ("FFP_HTTP_ADDR", "x"),
-        ])
-        .unwrap_err();
+        let error = read(&[("FFP_POSTGRES_PORT", "0"), ("FFP_AWS_PORT", "65536"), ("FFP_HTTP_ADDR", "x")]).unwrap_err();
         let names: Vec<_> = error.0.iter().map(|bad| bad.name.as_str()).collect();
         assert_eq!(names, ["FFP_HTTP_ADDR", "FFP_POSTGRES_PORT", "FFP_AWS_PORT"]);
     }
@@ -177,9 +163,6 @@ mod tests {
         assert_eq!(environment.get("FFP_DATABASE_URL"), None);
         environment.set("FFP_SECRET_IDS", "ffp/local/database");
         assert_eq!(environment.get("FFP_SECRET_IDS").unwrap(), "ffp/local/database");
-        assert!(
-            read(&[("FFP_ORIGIN_SECRETS", "short")]).is_ok(),
-            "another edge's secret is not even read"
-        );
+        assert!(read(&[("FFP_ORIGIN_SECRETS", "short")]).is_ok(), "another edge's secret is not even read");
     }
 }

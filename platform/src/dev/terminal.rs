@@ -67,11 +67,7 @@ pub(super) fn ready(settings: &Settings) {
     for person in demo::PEOPLE {
         text.push_str(&format!("{:<14} {}\n", person.role, person.email));
     }
-    text.push_str(&format!(
-        "{:<14} {} (`cargo run -p platform -- operator-token`)\n",
-        "operator",
-        demo::OPERATOR
-    ));
+    text.push_str(&format!("{:<14} {} (`cargo run -p platform -- operator-token`)\n", "operator", demo::OPERATOR));
     text.push_str("\nstop with Ctrl-C\n");
     print(&text);
 }

@@ -39,11 +39,7 @@ pub async fn claim(platform: &Platform, email: &Email) -> Result<Address> {
         return Ok(Address::Taken(user));
     }
     if let Some(tenant) = user.tenant_id {
-        let in_use = platform
-            .tenants
-            .as_system(TenantId(tenant))
-            .write(delete_pending)
-            .await?;
+        let in_use = platform.tenants.as_system(TenantId(tenant)).write(delete_pending).await?;
         faults::after("db.delete_pending");
         // Confirmed since the account was looked up: it is somebody's now, and deleting it would lock them out.
         if in_use && user.status == UserStatus::Unconfirmed {
@@ -65,13 +61,6 @@ async fn orphaned(platform: &Platform, tenant: TenantId, user: &User) -> Result<
 /// # Errors
 /// As the database says.
 pub async fn delete_pending(tx: &TenantTx) -> Result<bool> {
-    tx.run(
-        "delete from tenant where id = $1 and status = 'pending'",
-        [tx.tenant_id().0.into()],
-    )
-    .await?;
-    Ok(!tx
-        .sql("select 1 from tenant where id = $1", [tx.tenant_id().0.into()])
-        .await?
-        .is_empty())
+    tx.run("delete from tenant where id = $1 and status = 'pending'", [tx.tenant_id().0.into()]).await?;
+    Ok(!tx.sql("select 1 from tenant where id = $1", [tx.tenant_id().0.into()]).await?.is_empty())
 }

@@ -56,8 +56,16 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for text in ["", "ann", "ann@", "@example.com", "ann@exa mple.com", "ann@example.com\r\nBcc: x@y.z", "änn@example.com", &long]
-        {
+        for text in [
+            "",
+            "ann",
+            "ann@",
+            "@example.com",
+            "ann@exa mple.com",
+            "ann@example.com\r\nBcc: x@y.z",
+            "änn@example.com",
+            &long,
+        ] {
             assert!(Email::parse(text).is_err(), "{text}");
         }
     }

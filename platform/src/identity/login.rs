@@ -91,13 +91,9 @@ pub async fn login(State(platform): State<Platform>, Json(body): Json<Credential
 /// Cognito says "not confirmed" whatever the password; here only the right password learns it.
 async fn unconfirmed(platform: &Platform, email: &Email, secret: SecretString) -> Error {
     match waiting_with(platform, email, secret).await {
-        Ok(true) => Problem::new(
-            StatusCode::FORBIDDEN,
-            "email-not-confirmed",
-            "The address is not confirmed.",
-        )
-        .detail("Send the code from the mail to auth/confirm, or ask auth/resend for a new one.")
-        .into(),
+        Ok(true) => Problem::new(StatusCode::FORBIDDEN, "email-not-confirmed", "The address is not confirmed.")
+            .detail("Send the code from the mail to auth/confirm, or ask auth/resend for a new one.")
+            .into(),
         Ok(false) => invalid_credentials(),
         Err(error) => error,
     }
@@ -111,10 +107,7 @@ async fn waiting_with(platform: &Platform, email: &Email, secret: SecretString) 
             let read = async |tx: &tenants::TenantTx| {
                 let rows = tx.sql("select password_check from registration", []).await?;
                 Ok::<_, Error>(
-                    rows.first()
-                        .map(|row| row.try_get("", "password_check"))
-                        .transpose()?
-                        .unwrap_or_default(),
+                    rows.first().map(|row| row.try_get("", "password_check")).transpose()?.unwrap_or_default(),
                 )
             };
             platform.tenants.as_system(TenantId(tenant)).read(read).await?
@@ -134,13 +127,11 @@ fn login_error(error: cognito::Error) -> Error {
                 .field("/answer", "must be the code that the authenticator shows now")
                 .into()
         }
-        PasswordResetRequired => Problem::new(
-            StatusCode::FORBIDDEN,
-            "password-reset-required",
-            "The password must be set anew.",
-        )
-        .detail("Ask auth/forgot-password for a code.")
-        .into(),
+        PasswordResetRequired => {
+            Problem::new(StatusCode::FORBIDDEN, "password-reset-required", "The password must be set anew.")
+                .detail("Ask auth/forgot-password for a code.")
+                .into()
+        }
         InvalidPassword(detail) => Problem::invalid("/answer", detail).into(),
         TooManyAttempts => register::too_many_attempts(),
         other => other.into(),
@@ -149,21 +140,15 @@ fn login_error(error: cognito::Error) -> Error {
 
 /// The same for a wrong password and an unknown address.
 fn invalid_credentials() -> Error {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "invalid-credentials",
-        "Address or password is wrong.",
-    )
-    .into()
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid-credentials", "Address or password is wrong.").into()
 }
 
 async fn answer(platform: &Platform, outcome: AuthOutcome) -> Result<LoginAnswer> {
     match outcome {
         AuthOutcome::Tokens(tokens) => Ok(LoginAnswer::Tokens(admit(platform, tokens, None).await?)),
-        AuthOutcome::Challenge { challenge, session } => Ok(LoginAnswer::Challenge {
-            challenge: challenge.as_str(),
-            session,
-        }),
+        AuthOutcome::Challenge { challenge, session } => {
+            Ok(LoginAnswer::Challenge { challenge: challenge.as_str(), session })
+        }
     }
 }
 
@@ -174,11 +159,9 @@ async fn admit(platform: &Platform, mut tokens: Tokens, known: Option<&SecretStr
     let standing = standing(platform, &token).await?;
     match standing.tenant_status {
         TenantStatus::Suspended => {
-            return Err(
-                Problem::new(StatusCode::FORBIDDEN, "tenant-suspended", "This account is suspended.")
-                    .detail("Please get in touch with support.")
-                    .into(),
-            );
+            return Err(Problem::new(StatusCode::FORBIDDEN, "tenant-suspended", "This account is suspended.")
+                .detail("Please get in touch with support.")
+                .into());
         }
         TenantStatus::Pending => return Err(invalid_credentials()),
         TenantStatus::Active => {}
@@ -258,11 +241,8 @@ pub async fn challenge(
     Json(body): Json<ChallengeAnswer>,
 ) -> Result<Json<LoginAnswer>> {
     let given = SecretString::from(body.answer);
-    let outcome = platform
-        .directory
-        .answer_challenge(&body.session, body.challenge, &given)
-        .await
-        .map_err(login_error)?;
+    let outcome =
+        platform.directory.answer_challenge(&body.session, body.challenge, &given).await.map_err(login_error)?;
     answer(&platform, outcome).await.map(Json)
 }
 
@@ -291,9 +271,6 @@ pub async fn refresh(State(platform): State<Platform>, Json(body): Json<Refresh>
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", security(()), request_body = Refresh,
     responses((status = 204, description = "Logged out, whatever the token was")))]
 pub async fn logout(State(platform): State<Platform>, Json(body): Json<Refresh>) -> Result<StatusCode> {
-    platform
-        .directory
-        .revoke(&SecretString::from(body.refresh_token))
-        .await?;
+    platform.directory.revoke(&SecretString::from(body.refresh_token)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -105,7 +105,8 @@ pub async fn update(
 ) -> Result<WithETag<Json<Profile>>> {
     let profile = tenant
         .write(async |tx| {
-            let rows = tx.sql("select version from member where id = $1 for update", [caller.member_id.0.into()]).await?;
+            let rows =
+                tx.sql("select version from member where id = $1 for update", [caller.member_id.0.into()]).await?;
             let current: i64 = rows.first().ok_or_else(Problem::not_found)?.try_get("", "version")?;
             if_match.check(ETag(current))?;
             tx.run(
@@ -200,7 +201,11 @@ async fn is_password(platform: &Platform, email: &str, password: &SecretString) 
 /// Sign out everywhere, here too.
 #[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "me", security(("member" = [])),
     responses((status = 204, description = "Every token issued so far is refused")))]
-pub async fn sign_out_everywhere(caller: Caller, tenant: Tenant, State(platform): State<Platform>) -> Result<StatusCode> {
+pub async fn sign_out_everywhere(
+    caller: Caller,
+    tenant: Tenant,
+    State(platform): State<Platform>,
+) -> Result<StatusCode> {
     end_sessions(&platform, &tenant, &caller.subject, "member.signed-out-everywhere").await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,11 +16,8 @@ use validator::ValidationError;
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
 
 /// Derivations at a time: half the processors, so that anonymous callers can't slow everybody else down with them.
-static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    Arc::new(Semaphore::new(
-        available_parallelism().map_or(1, |all| all.get() / 2).max(1),
-    ))
-});
+static PLACES: LazyLock<Arc<Semaphore>> =
+    LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(1, |all| all.get() / 2).max(1))));
 
 const MESSAGE: &str = "must be 10 to 256 characters, without control characters and without spaces at its ends";
 
@@ -29,11 +26,7 @@ const MESSAGE: &str = "must be 10 to 256 characters, without control characters 
 pub fn acceptable(password: &str) -> Result<(), ValidationError> {
     let length = password.chars().count();
     let good = (10..=256).contains(&length) && password.trim() == password && !password.chars().any(char::is_control);
-    if good {
-        Ok(())
-    } else {
-        Err(ValidationError::new("password").with_message(MESSAGE.into()))
-    }
+    if good { Ok(()) } else { Err(ValidationError::new("password").with_message(MESSAGE.into())) }
 }
 
 /// A salted hash of a password.
@@ -42,11 +35,7 @@ pub(super) async fn hash(password: SecretString) -> String {
     // Without randomness there is no safe way on.
     getrandom::fill(&mut salt).expect("the operating system gives random bytes");
     let derived = derive(salt.to_vec(), password).await;
-    format!(
-        "pbkdf2-sha256${ITERATIONS}${}${}",
-        BASE64.encode(salt),
-        BASE64.encode(derived)
-    )
+    format!("pbkdf2-sha256${ITERATIONS}${}${}", BASE64.encode(salt), BASE64.encode(derived))
 }
 
 /// Whether this is the password of that hash. Takes as long for a hash that can't be read.
@@ -89,14 +78,7 @@ mod tests {
     #[test]
     fn length_decides() {
         assert!(acceptable("ten chars!").is_ok() && acceptable(&"é".repeat(256)).is_ok());
-        for bad in [
-            "",
-            "ninechars",
-            " leading space",
-            "trailing space ",
-            "with\nnew line",
-            &"x".repeat(257),
-        ] {
+        for bad in ["", "ninechars", " leading space", "trailing space ", "with\nnew line", &"x".repeat(257)] {
             assert!(acceptable(bad).is_err(), "{bad:?}");
         }
     }

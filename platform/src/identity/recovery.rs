@@ -19,10 +19,7 @@ use crate::{Platform, Result, cognito, faults};
     responses((status = 202, description = "If the address has an account, a code is on its way")))]
 pub async fn forgot_password(State(platform): State<Platform>, Json(body): Json<Addressed>) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(&platform, async {
-        quietly(platform.directory.forgot_password(email.as_str()).await)
-    })
-    .await?;
+    unhurried(&platform, async { quietly(platform.directory.forgot_password(email.as_str()).await) }).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -49,20 +46,12 @@ pub struct Reset {
     responses((status = 204, description = "The password is set: log in")))]
 pub async fn reset_password(State(platform): State<Platform>, Json(body): Json<Reset>) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(
-        &platform,
-        reset(&platform, &email, &body.code, SecretString::from(body.new_password)),
-    )
-    .await?;
+    unhurried(&platform, reset(&platform, &email, &body.code, SecretString::from(body.new_password))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn reset(platform: &Platform, email: &Email, code: &str, new: SecretString) -> Result<()> {
-    match platform
-        .directory
-        .confirm_forgot_password(email.as_str(), code, &new)
-        .await
-    {
+    match platform.directory.confirm_forgot_password(email.as_str(), code, &new).await {
         Ok(()) => {}
         // The code is used up and the password in force when an earlier try crashed before it ended the sessions.
         Err(cognito::Error::CodeMismatch | cognito::Error::CodeExpired)
@@ -73,13 +62,7 @@ async fn reset(platform: &Platform, email: &Email, code: &str, new: SecretString
         return Ok(());
     };
     let Some(tenant) = user.tenant_id else { return Ok(()) };
-    end_sessions(
-        platform,
-        &platform.tenants.as_system(TenantId(tenant)),
-        &user.subject,
-        "member.password-reset",
-    )
-    .await
+    end_sessions(platform, &platform.tenants.as_system(TenantId(tenant)), &user.subject, "member.password-reset").await
 }
 
 /// Whether one can log in with this password; that learns nothing that logging in does not.
@@ -106,13 +89,8 @@ pub(super) async fn end_sessions(
             let rows = tx.sql(text, [subject.into()]).await?;
             for row in rows {
                 let id = row.try_get("", "id")?;
-                tx.audit(Audit {
-                    action,
-                    object_kind: "member",
-                    object_id: Some(id),
-                    detail: serde_json::json!({}),
-                })
-                .await?;
+                tx.audit(Audit { action, object_kind: "member", object_id: Some(id), detail: serde_json::json!({}) })
+                    .await?;
             }
             tx.member_changed(subject);
             Ok::<_, crate::Error>(())

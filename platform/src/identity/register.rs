@@ -67,11 +67,7 @@ pub struct Registered {
 
 impl Registered {
     fn new() -> Self {
-        Self {
-            tenant_id: TenantId::new(),
-            member_id: MemberId::new(),
-            status: "confirmation_required",
-        }
+        Self { tenant_id: TenantId::new(), member_id: MemberId::new(), status: "confirmation_required" }
     }
 }
 
@@ -101,10 +97,7 @@ async fn make(platform: &Platform, email: &Email, new: NewRegistration) -> Resul
     let role = Role::Owner;
     let made = async {
         let subject = platform.directory.sign_up(email.as_str(), &secret).await?;
-        platform
-            .directory
-            .set_tenant(&subject, registered.tenant_id.0, role.as_str())
-            .await?;
+        platform.directory.set_tenant(&subject, registered.tenant_id.0, role.as_str()).await?;
         Ok(subject)
     };
     let subject = match made.await {
@@ -140,58 +133,24 @@ async fn insert(
     storage_limit: i64,
 ) -> Result<()> {
     let (tenant, member) = (ids.tenant_id.0, ids.member_id.0);
-    let kind = if new.business_name.is_some() {
-        "business"
-    } else {
-        "individual"
-    };
+    let kind = if new.business_name.is_some() { "business" } else { "individual" };
     let name = new.business_name.as_deref().unwrap_or(&new.full_name).trim();
     let zone = new.time_zone.as_deref().unwrap_or("UTC");
-    let values = [
-        tenant.into(),
-        kind.into(),
-        name.into(),
-        zone.into(),
-        storage_limit.into(),
-    ];
-    tx.run(
-        "insert into tenant (id, kind, name, time_zone, storage_limit_bytes) values ($1, $2, $3, $4, $5)",
-        values,
-    )
-    .await?;
+    let values = [tenant.into(), kind.into(), name.into(), zone.into(), storage_limit.into()];
+    tx.run("insert into tenant (id, kind, name, time_zone, storage_limit_bytes) values ($1, $2, $3, $4, $5)", values)
+        .await?;
     tx.run(
         "insert into member (tenant_id, id, subject, full_name, role, status, time_zone) \
          values ($1, $2, $3, $4, 'owner', 'pending', $5)",
-        [
-            tenant.into(),
-            member.into(),
-            subject.into(),
-            new.full_name.trim().into(),
-            zone.into(),
-        ],
+        [tenant.into(), member.into(), subject.into(), new.full_name.trim().into(), zone.into()],
     )
     .await?;
     let contact = [tenant.into(), member.into(), email.as_str().into()];
-    tx.run(
-        "insert into member_contact (tenant_id, id, email) values ($1, $2, $3)",
-        contact,
-    )
-    .await?;
+    tx.run("insert into member_contact (tenant_id, id, email) values ($1, $2, $3)", contact).await?;
     let check = [tenant.into(), member.into(), check.into()];
-    tx.run(
-        "insert into registration (tenant_id, id, password_check) values ($1, $2, $3)",
-        check,
-    )
-    .await?;
+    tx.run("insert into registration (tenant_id, id, password_check) values ($1, $2, $3)", check).await?;
     let expiry = Utc::now() + TimeDelta::days(UNCONFIRMED_DAYS);
-    tx.enqueue(
-        &ExpireRegistration {
-            subject: subject.to_owned(),
-        },
-        subject,
-        Some(expiry),
-    )
-    .await?;
+    tx.enqueue(&ExpireRegistration { subject: subject.to_owned() }, subject, Some(expiry)).await?;
     Ok(())
 }
 
@@ -264,11 +223,7 @@ pub(super) async fn activate(platform: &Platform, tenant: TenantId) -> Result<()
             if tx.run(text, [tenant.0.into()]).await? == 0 {
                 return Ok::<_, crate::Error>(());
             }
-            tx.run(
-                "update member set status = 'active', updated_at = now() where status = 'pending'",
-                [],
-            )
-            .await?;
+            tx.run("update member set status = 'active', updated_at = now() where status = 'pending'", []).await?;
             tx.run("delete from registration", []).await?;
             let audit = Audit {
                 action: "tenant.confirmed",
@@ -333,10 +288,7 @@ pub struct Addressed {
     responses((status = 202, description = "If the address is waiting for one, a code is on its way")))]
 pub async fn resend(State(platform): State<Platform>, Json(body): Json<Addressed>) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(&platform, async {
-        quietly(platform.directory.resend(email.as_str()).await)
-    })
-    .await?;
+    unhurried(&platform, async { quietly(platform.directory.resend(email.as_str()).await) }).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

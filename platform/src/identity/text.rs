@@ -49,7 +49,9 @@ mod tests {
 
     #[test]
     fn colours_and_time_zones_are_checked() {
-        assert!(color("#1f6feb").is_ok() && color("#1F6FEB").is_err() && color("red").is_err() && color("#12345").is_err());
+        assert!(
+            color("#1f6feb").is_ok() && color("#1F6FEB").is_err() && color("red").is_err() && color("#12345").is_err()
+        );
         assert!(time_zone("Europe/Berlin").is_ok() && time_zone("UTC").is_ok() && time_zone("Mars/Olympus").is_err());
     }
 }

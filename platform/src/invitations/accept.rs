@@ -72,18 +72,12 @@ pub async fn accept(
     let open = tenant.read(async |tx| find_open(tx, &secret).await).await?;
     let subject = account(&platform, &tenant, &open).await?;
     let password = SecretString::from(body.password);
-    platform
-        .directory
-        .set_password(&subject, &password)
-        .await
-        .map_err(|error| match error {
-            cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/password", detail)),
-            other => other.into(),
-        })?;
+    platform.directory.set_password(&subject, &password).await.map_err(|error| match error {
+        cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/password", detail)),
+        other => other.into(),
+    })?;
     let name = body.full_name.trim();
-    let member_id = tenant
-        .write(async |tx| join(tx, &open, &secret, &subject, name).await)
-        .await?;
+    let member_id = tenant.write(async |tx| join(tx, &open, &secret, &subject, name).await).await?;
     faults::after("db.join");
     Ok((StatusCode::CREATED, Json(Joined { tenant_id, member_id })))
 }
@@ -98,11 +92,7 @@ async fn find_open(tx: &TenantTx, secret: &Secret) -> Result<Open> {
     let rows = tx.sql(text, [secret.hash().into()]).await?;
     let row = rows.first().ok_or_else(invalid)?;
     let email: String = row.try_get("", "email")?;
-    Ok(Open {
-        id: row.try_get("", "id")?,
-        email: Email::parse(&email)?,
-        role: row.try_get("", "role")?,
-    })
+    Ok(Open { id: row.try_get("", "id")?, email: Email::parse(&email)?, role: row.try_get("", "role")? })
 }
 
 /// The account that joins: a new one, or the one that an earlier try of this made.
@@ -115,11 +105,7 @@ async fn account(platform: &Platform, tenant: &Tenant, open: &Open) -> Result<St
             Earlier::Elsewhere => return Err(account_elsewhere()),
         }
     }
-    match platform
-        .directory
-        .create(open.email.as_str(), tenant.id().0, &open.role)
-        .await
-    {
+    match platform.directory.create(open.email.as_str(), tenant.id().0, &open.role).await {
         Ok(subject) => Ok(subject),
         // A twin of this request made it.
         Err(cognito::Error::Exists) => {
@@ -156,29 +142,13 @@ async fn join(tx: &TenantTx, open: &Open, secret: &Secret, subject: &str, name: 
     tx.run(
         "insert into member (tenant_id, id, subject, full_name, role, status, time_zone) \
          select $1, $2, $3, $4, $5, 'active', time_zone from tenant where id = $1",
-        [
-            tenant.into(),
-            member.0.into(),
-            subject.into(),
-            name.into(),
-            open.role.clone().into(),
-        ],
+        [tenant.into(), member.0.into(), subject.into(), name.into(), open.role.clone().into()],
     )
     .await?;
     let contact = [tenant.into(), member.0.into(), open.email.as_str().into()];
-    tx.run(
-        "insert into member_contact (tenant_id, id, email) values ($1, $2, $3)",
-        contact,
-    )
-    .await?;
+    tx.run("insert into member_contact (tenant_id, id, email) values ($1, $2, $3)", contact).await?;
     let detail = serde_json::json!({ "invitation": open.id, "role": open.role });
-    tx.audit(Audit {
-        action: "member.joined",
-        object_kind: "member",
-        object_id: Some(member.0),
-        detail,
-    })
-    .await?;
+    tx.audit(Audit { action: "member.joined", object_kind: "member", object_id: Some(member.0), detail }).await?;
     tx.member_changed(subject);
     Ok(member)
 }

@@ -98,7 +98,9 @@ mod tests {
         let token = secret.token(tenant);
         let (read, same) = Secret::parse(&token).unwrap();
         assert!(read == tenant && same.hash() == secret.hash());
-        for bad in ["", ".", "x.y", &token[1..], &token[..token.len() - 1], &format!("{token}A"), &token.replace('.', "")] {
+        for bad in
+            ["", ".", "x.y", &token[1..], &token[..token.len() - 1], &format!("{token}A"), &token.replace('.', "")]
+        {
             assert!(Secret::parse(bad).is_none(), "{bad}");
         }
     }

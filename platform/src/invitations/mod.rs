@@ -96,7 +96,8 @@ pub async fn add(tx: &TenantTx, caller: &Caller, email: &Email, role: Role) -> R
         )
         .await;
     on_constraint::<_, Error>(inserted, "invitation_open_email_key", || {
-        Problem::conflict("already-invited", "This address has an open invitation.").detail("Resend or delete that one.")
+        Problem::conflict("already-invited", "This address has an open invitation.")
+            .detail("Resend or delete that one.")
     })?;
     tx.enqueue(&SendInvitation { invitation_id: id }, &id.to_string(), None).await?;
     audit(tx, "invitation.created", id, serde_json::json!({ "role": role })).await?;

@@ -59,7 +59,13 @@ pub async fn list(tx: &TenantTx, limit: u64, cursor: Cursor) -> Result<Vec<Membe
 ///
 /// # Errors
 /// 403 for somebody above the caller or a role above theirs, 409 `last-owner`.
-pub async fn change(tx: &TenantTx, caller: &Caller, member: &Model, role: Option<Role>, status: Option<&str>) -> Result<()> {
+pub async fn change(
+    tx: &TenantTx,
+    caller: &Caller,
+    member: &Model,
+    role: Option<Role>,
+    status: Option<&str>,
+) -> Result<()> {
     let current = member.role()?;
     outranked(caller, current)?;
     if role.is_some_and(|new| new > caller.role) {
@@ -90,7 +96,8 @@ pub async fn change(tx: &TenantTx, caller: &Caller, member: &Model, role: Option
         audit(tx, "member.role-changed", member.id, serde_json::json!({"from": current, "to": new_role})).await?;
     }
     if new_status != member.status {
-        audit(tx, "member.status-changed", member.id, serde_json::json!({"from": member.status, "to": new_status})).await?;
+        audit(tx, "member.status-changed", member.id, serde_json::json!({"from": member.status, "to": new_status}))
+            .await?;
     }
     // Nobody comes back, or up again, by an invitation they made before.
     if new_status != "active" {

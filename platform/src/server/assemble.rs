@@ -30,18 +30,9 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// The whole public face: the features' routes, the index, the documentation and health, with all layers.
 pub fn router(platform: Platform, config: &HttpConfig, health: Health) -> Router {
     let (api, _) = router::api();
-    let routes = api
-        .with_state(platform)
-        .merge(public::routes(&config.public_url, health.clone()));
+    let routes = api.with_state(platform).merge(public::routes(&config.public_url, health.clone()));
     let routes = routes.layer(from_fn_with_state(health, layers::require_start));
-    around(
-        routes,
-        config,
-        Limits {
-            body: MAX_BODY_BYTES,
-            time: REQUEST_LIMIT,
-        },
-    )
+    around(routes, config, Limits { body: MAX_BODY_BYTES, time: REQUEST_LIMIT })
 }
 
 #[derive(Clone, Copy)]
@@ -65,10 +56,7 @@ fn around(routes: Router, config: &HttpConfig, limits: Limits) -> Router {
         None => router,
     };
     router
-        .layer(from_fn_with_state(
-            OriginSecrets::new(&config.origin_secrets),
-            require_edge,
-        ))
+        .layer(from_fn_with_state(OriginSecrets::new(&config.origin_secrets), require_edge))
         .layer(from_fn(layers::only_problems))
         .layer(from_fn(layers::catch_panics))
         .layer(from_fn(observe))
@@ -84,12 +72,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         CorsLayer::new()
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-            .allow_headers([
-                header::AUTHORIZATION,
-                header::CONTENT_TYPE,
-                header::IF_MATCH,
-                name("idempotency-key"),
-            ])
+            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, name("idempotency-key")])
             .expose_headers([
                 header::ETAG,
                 header::LOCATION,

@@ -65,10 +65,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
     }
     drop(listener);
     if timeout(drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!(
-            "requests were still in flight after {} s and are cut off",
-            drain.as_secs()
-        );
+        tracing::warn!("requests were still in flight after {} s and are cut off", drain.as_secs());
     }
 }
 
@@ -127,13 +124,7 @@ mod tests {
         );
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(listener, app, stop.clone(), drain));
-        Server {
-            address,
-            stop,
-            task,
-            arrived,
-            release,
-        }
+        Server { address, stop, task, arrived, release }
     }
 
     async fn send(address: SocketAddr, request: &str) -> TcpStream {
@@ -191,11 +182,7 @@ mod tests {
     async fn a_head_that_is_too_large_is_refused() {
         let server = server(Duration::ZERO).await;
         let much = "x".repeat(2 * MAX_HEAD_BYTES);
-        let large = send(
-            server.address,
-            &format!("GET / HTTP/1.1\r\nhost: x\r\na: {much}\r\n\r\n"),
-        )
-        .await;
+        let large = send(server.address, &format!("GET / HTTP/1.1\r\nhost: x\r\na: {much}\r\n\r\n")).await;
         assert!(read(large).await.starts_with("HTTP/1.1 431"));
         let lines = "a: b\r\n".repeat(MAX_HEADERS + 1);
         let many = send(server.address, &format!("GET / HTTP/1.1\r\nhost: x\r\n{lines}\r\n")).await;

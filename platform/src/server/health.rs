@@ -33,11 +33,7 @@ impl Health {
     /// A server that has not looked at its database yet.
     pub fn starting(tenants: Tenants) -> Self {
         let phase = RwLock::new(Phase::Starting("the database has not been checked yet".to_owned()));
-        Self(Arc::new(Parts {
-            tenants,
-            phase,
-            last: Mutex::new(None),
-        }))
+        Self(Arc::new(Parts { tenants, phase, last: Mutex::new(None) }))
     }
 
     /// Still starting, for this reason.

@@ -77,16 +77,9 @@ async fn discard(body: Shared) {
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body-too-large",
-        "The body is too large.",
-    )
-    .detail(format!(
-        "Bodies may have {} KiB; files go to the upload's own URLs.",
-        limit / 1024
-    ))
-    .with("limit", limit)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large.")
+        .detail(format!("Bodies may have {} KiB; files go to the upload's own URLs.", limit / 1024))
+        .with("limit", limit)
 }
 
 /// 503 for what takes longer than `limit`, reading the body included.
@@ -94,10 +87,7 @@ pub(super) async fn limit_time(State(limit): State<Duration>, request: Request, 
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The request took too long.")
-            .detail(format!(
-                "It was given up after {} s. Try again in a moment.",
-                limit.as_secs()
-            ))
+            .detail(format!("It was given up after {} s. Try again in a moment.", limit.as_secs()))
             .retry_after(5)
             .into_response(),
     }
@@ -121,10 +111,8 @@ pub(super) async fn catch_panics(request: Request, next: Next) -> Response {
 /// Turns a refusal that is no problem document, such as the router's own, into one with the same status and headers.
 pub(super) async fn only_problems(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/problem+json");
+    let is_problem =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
     if is_problem || !(response.status().is_client_error() || response.status().is_server_error()) {
         return response;
     }
@@ -155,12 +143,8 @@ fn problem(status: StatusCode) -> Problem {
 
 /// 405; the router adds `Allow`.
 pub(super) fn method_not_allowed() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "This address does not take that method.",
-    )
-    .detail("The methods it takes are in the answer's Allow header.")
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take that method.")
+        .detail("The methods it takes are in the answer's Allow header.")
 }
 
 /// Headers that depend on the deployment.
@@ -174,9 +158,7 @@ impl Headers {
     pub(super) fn new(secure: bool) -> Self {
         let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let hsts = secure.then_some((header::STRICT_TRANSPORT_SECURITY, HSTS));
-        Self {
-            extra: [Some(nosniff), hsts].into_iter().flatten().collect(),
-        }
+        Self { extra: [Some(nosniff), hsts].into_iter().flatten().collect() }
     }
 }
 
@@ -184,9 +166,7 @@ impl Headers {
 pub(super) async fn add_headers(State(headers): State<Headers>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let private = request.headers().contains_key(header::AUTHORIZATION)
-        || path
-            .strip_prefix(API)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        || path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let mut response = next.run(request).await;
     let answer = response.headers_mut();
     for (name, value) in headers.extra.iter() {

@@ -65,10 +65,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let listener = TcpListener::bind(config.addr).await;
-    let listener = listener.map_err(|source| ServeError::Listen {
-        addr: config.addr,
-        source,
-    })?;
+    let listener = listener.map_err(|source| ServeError::Listen { addr: config.addr, source })?;
     serve_on(listener, platform, config, shutdown).await
 }
 

@@ -40,11 +40,7 @@ impl Drop for InFlight {
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let _in_flight = InFlight::new();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or(UNMATCHED, MatchedPath::as_str)
-        .to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
     let method = known(request.method());
     let span = tracing::info_span!(
         "http.request",
@@ -64,11 +60,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     let seconds = started.elapsed().as_secs_f64();
     span.record("status", status);
-    let labels = [
-        ("method", method.to_owned()),
-        ("route", route.clone()),
-        ("status", status.to_string()),
-    ];
+    let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.to_string())];
     counter!(REQUESTS, &labels).increment(1);
     histogram!(DURATION, &labels).record(seconds);
     let latency_ms = (seconds * 1e5).round() / 100.0;

@@ -33,12 +33,7 @@ pub(super) struct OriginSecrets(Arc<[digest::Digest]>);
 
 impl OriginSecrets {
     pub(super) fn new(secrets: &[SecretString]) -> Self {
-        Self(
-            secrets
-                .iter()
-                .map(|secret| hash(secret.expose_secret().as_bytes()))
-                .collect(),
-        )
+        Self(secrets.iter().map(|secret| hash(secret.expose_secret().as_bytes())).collect())
     }
 
     fn are_required(&self) -> bool {
@@ -53,9 +48,9 @@ impl OriginSecrets {
         };
         let given = hash(line.as_bytes());
         // No early end: which of two values fits is nobody's business either.
-        self.0.iter().fold(false, |found, secret| {
-            found | verify_slices_are_equal(secret.as_ref(), given.as_ref()).is_ok()
-        })
+        self.0
+            .iter()
+            .fold(false, |found, secret| found | verify_slices_are_equal(secret.as_ref(), given.as_ref()).is_ok())
     }
 }
 
@@ -67,19 +62,11 @@ fn hash(value: &[u8]) -> digest::Digest {
 pub(super) async fn require_edge(State(secrets): State<OriginSecrets>, mut request: Request, next: Next) -> Response {
     let proven = secrets.are_required() && secrets.are_proven_by(request.headers());
     if secrets.are_required() && !proven && !OPEN.contains(&request.uri().path()) {
-        let problem = Problem::new(
-            StatusCode::FORBIDDEN,
-            "not-through-the-edge",
-            "This address is not public.",
-        );
+        let problem = Problem::new(StatusCode::FORBIDDEN, "not-through-the-edge", "This address is not public.");
         return problem.detail("Use the service's public address.").into_response();
     }
     // Behind an edge the peer is the edge: its address says nothing about the client.
-    if let Some(address) = if proven {
-        viewer(request.headers())
-    } else {
-        peer(&request)
-    } {
+    if let Some(address) = if proven { viewer(request.headers()) } else { peer(&request) } {
         let address = address.to_canonical();
         tracing::Span::current().record("client", tracing::field::display(address));
         request.extensions_mut().insert(ClientAddress(address));
@@ -90,10 +77,7 @@ pub(super) async fn require_edge(State(secrets): State<OriginSecrets>, mut reque
 }
 
 fn peer(request: &Request) -> Option<IpAddr> {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|peer| peer.0.ip())
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
 }
 
 fn viewer(headers: &HeaderMap) -> Option<IpAddr> {
@@ -117,10 +101,7 @@ mod tests {
         let secrets: Vec<SecretString> = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
         let address = |request: Request| async move {
             assert!(!request.headers().contains_key(PROOF));
-            request
-                .extensions()
-                .get::<ClientAddress>()
-                .map_or_else(String::new, |address| address.0.to_string())
+            request.extensions().get::<ClientAddress>().map_or_else(String::new, |address| address.0.to_string())
         };
         Router::new()
             .route("/", get(address))
@@ -153,11 +134,7 @@ mod tests {
             &[(PROOF, "wrong"), (PROOF, NEW)],
         ];
         for guess in guesses {
-            assert_eq!(
-                ask(app(&[NEW, OLD]), "/", guess).await.0,
-                StatusCode::FORBIDDEN,
-                "{guess:?}"
-            );
+            assert_eq!(ask(app(&[NEW, OLD]), "/", guess).await.0, StatusCode::FORBIDDEN, "{guess:?}");
         }
     }
 
@@ -171,18 +148,9 @@ mod tests {
         let claim = (VIEWER, "203.0.113.7:40000");
         assert_eq!(ask(app(&[NEW]), "/", &[(PROOF, NEW), claim]).await.1, "203.0.113.7");
         assert_eq!(ask(app(&[]), "/", &[(PROOF, NEW), claim]).await.1, "10.0.0.9");
-        assert_eq!(
-            ask(app(&[NEW]), "/", &[(PROOF, NEW), (VIEWER, "2001:db8::1:443")])
-                .await
-                .1,
-            "2001:db8::1"
-        );
+        assert_eq!(ask(app(&[NEW]), "/", &[(PROOF, NEW), (VIEWER, "2001:db8::1:443")]).await.1, "2001:db8::1");
         for broken in ["nonsense", "203.0.113.7", ":443", ""] {
-            assert_eq!(
-                ask(app(&[NEW]), "/", &[(PROOF, NEW), (VIEWER, broken)]).await.1,
-                "",
-                "{broken}"
-            );
+            assert_eq!(ask(app(&[NEW]), "/", &[(PROOF, NEW), (VIEWER, broken)]).await.1, "", "{broken}");
         }
     }
 }

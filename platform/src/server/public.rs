@@ -48,10 +48,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(public_url: &Url, health:
         "health": at("/health"),
     });
     let docs: Router<S> = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
-    let docs = docs.layer(SetResponseHeaderLayer::overriding(
-        header::CONTENT_SECURITY_POLICY,
-        DOCS_POLICY,
-    ));
+    let docs = docs.layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, DOCS_POLICY));
     Router::new()
         .route("/", get(move || async move { Json(index) }))
         .route("/livez", get(|| async { Json(json!({"status": "alive"})) }))
@@ -61,23 +58,18 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(public_url: &Url, health:
 }
 
 fn health_routes<S: Clone + Send + Sync + 'static>(health: Health) -> Router<S> {
-    Router::new()
-        .route("/readyz", get(ready))
-        .route("/health", get(ready))
-        .with_state(health)
+    Router::new().route("/readyz", get(ready)).route("/health", get(ready)).with_state(health)
 }
 
 async fn ready(State(health): State<Health>) -> Response {
     match health.ready().await {
         Ok(()) => Json(json!({"status": "ready"})).into_response(),
-        Err(reason) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not-ready",
-            "This instance takes no requests now.",
-        )
-        .detail(reason)
-        .retry_after(ASK_AGAIN)
-        .into_response(),
+        Err(reason) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "This instance takes no requests now.")
+                .detail(reason)
+                .retry_after(ASK_AGAIN)
+                .into_response()
+        }
     }
 }
 

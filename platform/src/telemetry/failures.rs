@@ -17,11 +17,7 @@ static COUNTED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default)
 /// quotations.
 pub(super) fn fingerprint(exact: &[&str], general: &[&str]) -> String {
     let mut hash = Sha256::new();
-    for part in exact
-        .iter()
-        .map(|part| (*part).to_owned())
-        .chain(general.iter().map(|part| generalised(part)))
-    {
+    for part in exact.iter().map(|part| (*part).to_owned()).chain(general.iter().map(|part| generalised(part))) {
         hash.update(part);
         hash.update([0]);
     }
@@ -47,11 +43,7 @@ fn generalised(text: &str) -> String {
             continue;
         }
         for word in stretch.split_inclusive(|c: char| !c.is_alphanumeric() && c != '-') {
-            general.push_str(if word.bytes().any(|byte| byte.is_ascii_digit()) {
-                "#"
-            } else {
-                word
-            });
+            general.push_str(if word.bytes().any(|byte| byte.is_ascii_digit()) { "#" } else { word });
         }
     }
     general
@@ -69,10 +61,7 @@ mod tests {
             cause("no video 0190c0a0-ffff-7def-8a31-0000000000ff in `globex`")
         );
         assert_eq!(cause("at byte 17"), cause("at byte 4096"));
-        assert_ne!(
-            cause("relation \"a\" does not exist"),
-            cause("column \"a\" does not exist")
-        );
+        assert_ne!(cause("relation \"a\" does not exist"), cause("column \"a\" does not exist"));
     }
 
     #[test]

@@ -69,11 +69,7 @@ where
         let metadata = event.metadata();
         let mut line = Map::new();
         let mut unit = None;
-        for span in context
-            .event_scope(event)
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<Fields>() {
                 line.extend(fields.0.clone());
             }
@@ -232,13 +228,9 @@ mod tests {
             tracing::info!(answer = 42, "done");
         });
         let line = &lines[0];
-        for (name, value) in [
-            ("route", "/x"),
-            ("request_id", "r-1"),
-            ("tenant", "acme"),
-            ("message", "done"),
-            ("level", "INFO"),
-        ] {
+        for (name, value) in
+            [("route", "/x"), ("request_id", "r-1"), ("tenant", "acme"), ("message", "done"), ("level", "INFO")]
+        {
             assert_eq!(line[name], value, "{line}");
         }
         assert_eq!((line["step"].as_i64(), line["answer"].as_i64()), (Some(2), Some(42)));
@@ -281,9 +273,6 @@ mod tests {
             }
         });
         let prints: Vec<_> = lines.iter().map(|line| line["fingerprint"].as_str().unwrap()).collect();
-        assert!(
-            prints[0] != prints[1] && prints[0] != prints[2] && prints[0] == prints[3],
-            "{prints:?}"
-        );
+        assert!(prints[0] != prints[1] && prints[0] != prints[2] && prints[0] == prints[3], "{prints:?}");
     }
 }

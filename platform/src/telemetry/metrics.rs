@@ -41,11 +41,7 @@ pub fn install() {
 
 /// All metrics in Prometheus' text format; empty before [`install`].
 pub fn render() -> String {
-    RECORDER
-        .get()
-        .and_then(Option::as_ref)
-        .map(PrometheusHandle::render)
-        .unwrap_or_default()
+    RECORDER.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default()
 }
 
 /// The internal port. Its listener is bound when this exists.

@@ -73,25 +73,17 @@ pub struct Telemetry {
 /// [`TelemetryError`].
 pub fn start(config: &TelemetryConfig, output: &LogOutput) -> Result<Telemetry, TelemetryError> {
     metrics::install();
-    let traces = config
-        .otlp_endpoint
-        .as_ref()
-        .map(|endpoint| exporter(endpoint, &config.environment))
-        .transpose()?;
+    let traces = config.otlp_endpoint.as_ref().map(|endpoint| exporter(endpoint, &config.environment)).transpose()?;
     // The exporter's own HTTP client must not trace itself.
     let spans = traces.as_ref().map(|provider| {
         let filter = EnvFilter::new("info,hyper=off,hyper_util=off,reqwest=off,opentelemetry=off");
-        tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("platform"))
-            .with_filter(filter)
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("platform")).with_filter(filter)
     });
     let filter = EnvFilter::new(format!("{QUIET},{}", config.filter));
     let (lines, people): (Box<dyn Layer<Registry> + Send + Sync>, _) = match output {
         LogOutput::Stdout => (JsonLines::new(io::stdout).boxed(), None),
         LogOutput::File(path) => {
-            let people = tracing_subscriber::fmt::layer()
-                .with_writer(io::stderr)
-                .with_ansi(io::stderr().is_terminal());
+            let people = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
             let people = people.with_target(false).compact();
             (
                 JsonLines::new(Mutex::new(open(path)?)).boxed(),
@@ -99,10 +91,7 @@ pub fn start(config: &TelemetryConfig, output: &LogOutput) -> Result<Telemetry, 
             )
         }
     };
-    let subscriber = tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .with(people)
-        .with(spans);
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(people).with(spans);
     subscriber.try_init().map_err(|_| TelemetryError::Twice)?;
     log_panics();
     Ok(Telemetry { traces })
@@ -125,10 +114,7 @@ fn open(path: &PathBuf) -> Result<File, TelemetryError> {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         OpenOptions::new().create(true).append(true).open(path)
     };
-    options().map_err(|source| TelemetryError::File {
-        path: path.clone(),
-        source,
-    })
+    options().map_err(|source| TelemetryError::File { path: path.clone(), source })
 }
 
 /// OTLP over HTTP in protobuf, in batches, from a thread of its own.
@@ -145,10 +131,7 @@ fn exporter(endpoint: &Url, environment: &str) -> Result<SdkTracerProvider, Tele
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("deployment.environment.name", environment.to_owned()))
         .build();
-    Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource)
-        .build())
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 
 /// Panics become log lines with the place they came from. The hook runs inside the request's span, so the line has
@@ -158,9 +141,7 @@ fn log_panics() {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let cause = text
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
+        let cause = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
         tracing::error!(location, cause, "panic");
     }));
 }

@@ -34,15 +34,11 @@ pub(super) fn redact(text: &str) -> Cow<'_, str> {
 /// What ends a word. Not `:`, `/`, `.` and their like, which stand inside URLs and tokens.
 fn is_boundary(c: char) -> bool {
     c.is_whitespace()
-        || matches!(
-            c,
-            '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | '=' | '&'
-        )
+        || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | '=' | '&')
 }
 
 fn is_address(word: &str) -> bool {
-    word.split_once('@')
-        .is_some_and(|(before, after)| !before.is_empty() && !after.is_empty())
+    word.split_once('@').is_some_and(|(before, after)| !before.is_empty() && !after.is_empty())
 }
 
 #[cfg(test)]
@@ -66,10 +62,7 @@ mod tests {
     fn a_token_is_cut_out() {
         let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl";
         assert_eq!(redact(&format!("bad token `{token}`")), "bad token `[token]`");
-        assert_eq!(
-            redact(&format!("{{\"id_token\":\"{token}\"}}")),
-            "{\"id_token\":\"[token]\"}"
-        );
+        assert_eq!(redact(&format!("{{\"id_token\":\"{token}\"}}")), "{\"id_token\":\"[token]\"}");
     }
 
     #[test]

@@ -50,10 +50,7 @@ enum Outcome {
 
 impl From<Refusal> for Outcome {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused {
-            code: refusal.code(),
-            detail: refusal.to_string(),
-        }
+        Self::Refused { code: refusal.code(), detail: refusal.to_string() }
     }
 }
 
@@ -73,32 +70,17 @@ pub(super) async fn complete(platform: &Platform, tenant: &Tenant, id: Uuid, par
     let Some(object) = assemble(&platform.storage, &row, parts).await? else {
         // Deleted, or completed by a twin and then deleted?
         tenant.read(async |tx| find_own(tx, id).await).await?;
-        return Err(parts_refused(
-            "Storage has none of the parts. GET the upload and send what is missing.",
-        ));
+        return Err(parts_refused("Storage has none of the parts. GET the upload and send what is missing."));
     };
     let outcome = if i64::try_from(object.size) == Ok(row.size_bytes) {
-        match examine(
-            tenant.id(),
-            &platform.storage,
-            &row.object_key,
-            object.size,
-            &row.content_type,
-        )
-        .await?
-        {
+        match examine(tenant.id(), &platform.storage, &row.object_key, object.size, &row.content_type).await? {
             Ok(probe) => Outcome::Accepted(probe),
             Err(refusal) => refusal.into(),
         }
     } else {
-        let detail = format!(
-            "The file has {} bytes, but {} were declared. Upload it again.",
-            object.size, row.size_bytes
-        );
-        Outcome::Refused {
-            code: SIZE_MISMATCH,
-            detail,
-        }
+        let detail =
+            format!("The file has {} bytes, but {} were declared. Upload it again.", object.size, row.size_bytes);
+        Outcome::Refused { code: SIZE_MISMATCH, detail }
     };
     let settled = tenant.write(async |tx| settle(tx, &row, outcome).await).await?;
     faults::after("db.settle_upload");
@@ -122,23 +104,17 @@ async fn assemble(storage: &Storage, row: &Model, parts: Vec<(i32, String)>) -> 
         (Err(storage::Error::NotFound), None) => Ok(None),
         (Err(storage::Error::NotFound), Some(code)) => {
             let detail = format!("Storage answers {code}: a part is missing, or its etag is another.");
-            Err(parts_refused(&format!(
-                "{detail} GET the upload to see the parts that have arrived."
-            )))
+            Err(parts_refused(&format!("{detail} GET the upload to see the parts that have arrived.")))
         }
         (Err(error), _) => Err(error.into()),
     }
 }
 
 fn parts_refused(detail: &str) -> Error {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "parts-refused",
-        "The parts can't be put together.",
-    )
-    .detail(detail)
-    .field("/parts", "must list every part with the ETag that its PUT answered")
-    .into()
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "parts-refused", "The parts can't be put together.")
+        .detail(detail)
+        .field("/parts", "must list every part with the ETag that its PUT answered")
+        .into()
 }
 
 /// Writes the outcome unless one is written. Answers the row as it is now; none if it is gone, and then its object
@@ -150,17 +126,7 @@ async fn settle(tx: &TenantTx, row: &Model, outcome: Outcome) -> Result<Option<M
             let text = "update video set status = 'rejected', rejection_code = $3, rejection_detail = $4, \
                         version = version + 1, updated_at = now() \
                         where tenant_id = $1 and id = $2 and status = 'uploading' returning *";
-            one(
-                tx,
-                text,
-                [
-                    row.tenant_id.into(),
-                    row.id.into(),
-                    (*code).into(),
-                    detail.clone().into(),
-                ],
-            )
-            .await?
+            one(tx, text, [row.tenant_id.into(), row.id.into(), (*code).into(), detail.clone().into()]).await?
         }
     };
     if settled.is_none() {
@@ -216,10 +182,7 @@ fn outcome_of(row: Model) -> Result<Model> {
 
 fn rejected(row: &Model) -> Problem {
     let code = row.rejection_code.as_deref().unwrap_or_default();
-    let slug = CODES
-        .into_iter()
-        .find(|known| *known == code)
-        .unwrap_or("upload-refused");
+    let slug = CODES.into_iter().find(|known| *known == code).unwrap_or("upload-refused");
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, slug, "The upload is refused.")
         .detail(row.rejection_detail.clone().unwrap_or_default())
 }
@@ -235,21 +198,13 @@ mod tests {
             Refusal::Empty,
             Refusal::NotAVideo { found: "" },
             Refusal::UnsupportedContainer { found: "" },
-            Refusal::ContentTypeMismatch {
-                declared: text(),
-                found: "",
-                right: "",
-            },
+            Refusal::ContentTypeMismatch { declared: text(), found: "", right: "" },
             Refusal::Truncated(text()),
             Refusal::Damaged(text()),
             Refusal::ExternalReference,
             Refusal::IndexTooLarge { limit_mib: 1 },
             Refusal::NoVideoStream,
-            Refusal::UnsupportedCodec {
-                track: "",
-                codec: text(),
-                accepted: "",
-            },
+            Refusal::UnsupportedCodec { track: "", codec: text(), accepted: "" },
             Refusal::Dimensions { width: 0, height: 0 },
             Refusal::NoDuration,
             Refusal::TooLong { hours: 25.0 },

@@ -24,12 +24,8 @@ static PLACES: Semaphore = Semaphore::const_new(4);
 const PLACES_OF_ONE: usize = 2;
 
 /// Each tenant's places, as long as somebody asks for them. Kept for longer than a request lasts.
-static OWN: LazyLock<Cache<TenantId, Arc<Semaphore>>> = LazyLock::new(|| {
-    Cache::builder()
-        .max_capacity(100_000)
-        .time_to_idle(Duration::from_secs(120))
-        .build()
-});
+static OWN: LazyLock<Cache<TenantId, Arc<Semaphore>>> =
+    LazyLock::new(|| Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(120)).build());
 
 /// How long one waits for a place: what two probes take at most, within the time clients wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -48,13 +44,10 @@ impl RangeReader for Stored<'_> {
 
     // Keys are written once: the upload is gone when its object is there.
     async fn read(&self, offset: u64, len: u64) -> io::Result<Bytes> {
-        self.storage
-            .read(self.key, offset, len)
-            .await
-            .map_err(|error| match error {
-                storage::Error::NotFound => io::Error::new(io::ErrorKind::NotFound, error),
-                error => io::Error::other(error),
-            })
+        self.storage.read(self.key, offset, len).await.map_err(|error| match error {
+            storage::Error::NotFound => io::Error::new(io::ErrorKind::NotFound, error),
+            error => io::Error::other(error),
+        })
     }
 }
 
@@ -78,17 +71,11 @@ pub(super) async fn examine(
         Ok(probe) => Ok(Ok(probe)),
         Err(ProbeError::Refused(refusal)) => Ok(Err(refusal)),
         Err(error @ (ProbeError::Reader(_) | ProbeError::SlowReader)) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a video could not be read for its examination"
-            );
+            tracing::warn!(error = &error as &dyn std::error::Error, "a video could not be read for its examination");
             Err(away("the file storage"))
         }
         Err(error @ (ProbeError::Tool(_) | ProbeError::Scratch(_))) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a video could not be examined"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "a video could not be examined");
             Err(away("the examination of videos"))
         }
     }

@@ -77,11 +77,7 @@ impl Job for CollectUpload {
             Found::Collected | Found::Early => Ok(()),
             // A crash can leave an upload at S3 that no row names any more.
             Found::Nothing => delete(&platform.storage, tenant.id(), &self.object_key).await,
-            Found::Kept => Ok(platform
-                .storage
-                .abort_uploads(&self.object_key)
-                .await
-                .map_err(Error::from)?),
+            Found::Kept => Ok(platform.storage.abort_uploads(&self.object_key).await.map_err(Error::from)?),
         }
     }
 }
@@ -110,12 +106,7 @@ async fn collect(tx: &TenantTx, job: &CollectUpload) -> Result<Found, Error> {
     };
     if row.try_get::<String>("", "status")? == "uploading" {
         // It was run early.
-        tx.enqueue(
-            job,
-            &job.video_id.to_string(),
-            Some(row.try_get("", "upload_expires_at")?),
-        )
-        .await?;
+        tx.enqueue(job, &job.video_id.to_string(), Some(row.try_get("", "upload_expires_at")?)).await?;
         return Ok(Found::Early);
     }
     Ok(Found::Kept)

@@ -41,18 +41,8 @@ pub struct LibraryQuery {
 )]
 pub async fn list(operator: Operator, Params(query): Params<LibraryQuery>) -> Result<Json<Page<Video>>> {
     let LibraryQuery { q, limit, cursor } = query;
-    let filter = ListQuery {
-        scope: None,
-        q,
-        limit,
-        cursor,
-    }
-    .parse()?;
-    let page = operator
-        .scope
-        .library()
-        .read(async |tx| super::list(tx, &filter).await)
-        .await?;
+    let filter = ListQuery { scope: None, q, limit, cursor }.parse()?;
+    let page = operator.scope.library().read(async |tx| super::list(tx, &filter).await).await?;
     Ok(Json(page.map(|row| Video::new(row, None))))
 }
 
@@ -79,9 +69,7 @@ pub async fn create(
     Idempotent { once, body }: Idempotent<NewVideo>,
 ) -> Result<impl IntoResponse> {
     let library = operator.scope.library();
-    let id = library
-        .write(async |tx| once.create(tx, async || super::add(tx, body).await).await)
-        .await?;
+    let id = library.write(async |tx| once.create(tx, async || super::add(tx, body).await).await).await?;
     let (row, upload) = upload::offer(&platform, &library, id).await?;
     Ok(added("/api/v1/admin/library/videos", row, upload))
 }
@@ -97,13 +85,7 @@ pub async fn create(
     security(("operator" = []))
 )]
 pub async fn show(operator: Operator, PathId(id): PathId) -> Result<Answer> {
-    Ok(present(
-        operator
-            .scope
-            .library()
-            .read(async |tx| super::find(tx, id).await)
-            .await?,
-    ))
+    Ok(present(operator.scope.library().read(async |tx| super::find(tx, id).await).await?))
 }
 
 /// Changes the title and description of a video of the library.
@@ -131,11 +113,7 @@ pub async fn update(
     Json(changes): Json<VideoChanges>,
 ) -> Result<Answer> {
     let library = operator.scope.library();
-    Ok(present(
-        library
-            .write(async |tx| super::edit(tx, id, changes, &if_match).await)
-            .await?,
-    ))
+    Ok(present(library.write(async |tx| super::edit(tx, id, changes, &if_match).await).await?))
 }
 
 /// Deletes a video of the library and everything stored of it.
@@ -156,11 +134,7 @@ pub async fn update(
     security(("operator" = []))
 )]
 pub async fn remove(operator: Operator, PathId(id): PathId, if_match: IfMatch) -> Result<StatusCode> {
-    operator
-        .scope
-        .library()
-        .write(async |tx| super::remove(tx, id, &if_match).await)
-        .await?;
+    operator.scope.library().write(async |tx| super::remove(tx, id, &if_match).await).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -207,9 +181,7 @@ pub async fn complete_upload(
     PathId(id): PathId,
     Json(parts): Json<SentParts>,
 ) -> Result<Answer> {
-    Ok(present(
-        completion::complete(&platform, &operator.scope.library(), id, parts).await?,
-    ))
+    Ok(present(completion::complete(&platform, &operator.scope.library(), id, parts).await?))
 }
 
 /// Publishes a video of the library: every business sees it. Publishing again changes nothing.
@@ -227,13 +199,7 @@ pub async fn complete_upload(
     security(("operator" = []))
 )]
 pub async fn publish(operator: Operator, PathId(id): PathId) -> Result<Answer> {
-    Ok(present(
-        operator
-            .scope
-            .library()
-            .write(async |tx| super::publish(tx, id).await)
-            .await?,
-    ))
+    Ok(present(operator.scope.library().write(async |tx| super::publish(tx, id).await).await?))
 }
 
 /// Takes a publication back: no business sees the video any more.
@@ -247,10 +213,6 @@ pub async fn publish(operator: Operator, PathId(id): PathId) -> Result<Answer> {
     security(("operator" = []))
 )]
 pub async fn unpublish(operator: Operator, PathId(id): PathId) -> Result<StatusCode> {
-    operator
-        .scope
-        .library()
-        .write(async |tx| super::unpublish(tx, id).await)
-        .await?;
+    operator.scope.library().write(async |tx| super::unpublish(tx, id).await).await?;
     Ok(StatusCode::NO_CONTENT)
 }

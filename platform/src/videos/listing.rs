@@ -44,23 +44,11 @@ impl ListQuery {
     /// Checks each parameter.
     pub(super) fn parse(self) -> Result<Filter> {
         let title = self.q.map(|q| q.trim().to_owned());
-        if title
-            .as_ref()
-            .is_some_and(|title| !(1..=100).contains(&title.chars().count()))
-        {
+        if title.as_ref().is_some_and(|title| !(1..=100).contains(&title.chars().count())) {
             return Err(Problem::invalid("?q", "must have 1 to 100 characters, and not only spaces").into());
         }
-        let (limit, after) = PageQuery {
-            limit: self.limit,
-            cursor: self.cursor,
-        }
-        .parse()?;
-        Ok(Filter {
-            scope: self.scope,
-            title,
-            limit,
-            after,
-        })
+        let (limit, after) = PageQuery { limit: self.limit, cursor: self.cursor }.parse()?;
+        Ok(Filter { scope: self.scope, title, limit, after })
     }
 }
 
@@ -99,10 +87,7 @@ pub async fn list(tx: &TenantTx, filter: &Filter) -> Result<Page<Model>> {
             ],
         )
         .await?;
-    let videos = rows
-        .iter()
-        .map(|row| Model::from_query_result(row, ""))
-        .collect::<Result<Vec<_>, _>>()?;
+    let videos = rows.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<Vec<_>, _>>()?;
     Ok(Page::cut(videos, filter.limit, |video| video.id))
 }
 

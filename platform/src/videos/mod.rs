@@ -67,37 +67,20 @@ pub async fn add(tx: &TenantTx, new: NewVideo) -> Result<Uuid> {
         object_key: Set(object_key.clone()),
         upload_expires_at: Set(upload_expires_at),
         // Operators are no members of the platform's tenant; the audit log knows them.
-        created_by: if tx.tenant_id() == PLATFORM_TENANT {
-            NotSet
-        } else {
-            Set(tx.actor().member)
-        },
+        created_by: if tx.tenant_id() == PLATFORM_TENANT { NotSet } else { Set(tx.actor().member) },
         ..Default::default()
     };
     entity::Entity::insert(row).exec_without_returning(tx).await?;
-    let collect = jobs::CollectUpload {
-        video_id: id,
-        object_key,
-    };
+    let collect = jobs::CollectUpload { video_id: id, object_key };
     tx.enqueue(&collect, &id.to_string(), Some(upload_expires_at)).await?;
-    audit(
-        tx,
-        "video.added",
-        id,
-        serde_json::json!({ "size_bytes": new.size_bytes }),
-    )
-    .await?;
+    audit(tx, "video.added", id, serde_json::json!({ "size_bytes": new.size_bytes })).await?;
     Ok(id)
 }
 
 /// Makes sure that `size` more bytes fit. Whoever adds to the same tenant waits until this transaction has ended.
 async fn reserve(tx: &TenantTx, size: i64) -> Result<()> {
     let tenant = || Value::from(tx.tenant_id().0);
-    tx.sql(
-        "select 1 from pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))",
-        [tenant()],
-    )
-    .await?;
+    tx.sql("select 1 from pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))", [tenant()]).await?;
     // Refused uploads are not stored.
     let rows = tx
         .sql(
@@ -114,16 +97,10 @@ async fn reserve(tx: &TenantTx, size: i64) -> Result<()> {
         return Ok(());
     }
     let slug = "storage-quota";
-    let problem = Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        slug,
-        "The video does not fit into your storage.",
-    );
+    let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, slug, "The video does not fit into your storage.");
     let free = (limit - used).max(0);
     Err(problem
-        .detail(format!(
-            "{free} bytes of {limit} are free, and {size} are needed. Delete videos you no longer need."
-        ))
+        .detail(format!("{free} bytes of {limit} are free, and {size} are needed. Delete videos you no longer need."))
         .with("used", used)
         .with("limit", limit)
         .into())
@@ -156,20 +133,15 @@ pub async fn find_own(tx: &TenantTx, id: Uuid) -> Result<Model> {
     if row.tenant_id == tx.tenant_id().0 {
         Ok(row)
     } else {
-        Err(
-            Problem::forbidden("This video belongs to the platform's library. You can watch it, but not change it.")
-                .into(),
-        )
+        Err(Problem::forbidden("This video belongs to the platform's library. You can watch it, but not change it.")
+            .into())
     }
 }
 
 /// Like [`find_own`], and nobody else changes it before this transaction ends.
 async fn lock_own(tx: &TenantTx, id: Uuid) -> Result<Model> {
     let row = find_own(tx, id).await?;
-    let locked = entity::Entity::find_by_id((row.tenant_id, row.id))
-        .lock_exclusive()
-        .one(tx)
-        .await?;
+    let locked = entity::Entity::find_by_id((row.tenant_id, row.id)).lock_exclusive().one(tx).await?;
     Ok(locked.ok_or_else(Problem::not_found)?)
 }
 
@@ -180,9 +152,7 @@ async fn lock_own(tx: &TenantTx, id: Uuid) -> Result<Model> {
 pub async fn edit(tx: &TenantTx, id: Uuid, changes: VideoChanges, if_match: &IfMatch) -> Result<Model> {
     let row = lock_own(tx, id).await?;
     if_match.check(view::etag(&row))?;
-    let title = changes
-        .title
-        .map_or_else(|| row.title.clone(), |title| title.trim().to_owned());
+    let title = changes.title.map_or_else(|| row.title.clone(), |title| title.trim().to_owned());
     let description = changes.description.unwrap_or_else(|| row.description.clone());
     if title == row.title && description == row.description {
         return Ok(row);
@@ -232,19 +202,9 @@ pub async fn unpublish(tx: &TenantTx, id: Uuid) -> Result<()> {
 pub async fn remove(tx: &TenantTx, id: Uuid, if_match: &IfMatch) -> Result<()> {
     let row = lock_own(tx, id).await?;
     if_match.check(view::etag(&row))?;
-    tx.run(
-        "delete from video where tenant_id = $1 and id = $2",
-        [row.tenant_id.into(), row.id.into()],
-    )
-    .await?;
+    tx.run("delete from video where tenant_id = $1 and id = $2", [row.tenant_id.into(), row.id.into()]).await?;
     jobs::DeleteObject::enqueue(tx, &row.object_key).await?;
-    audit(
-        tx,
-        "video.deleted",
-        id,
-        serde_json::json!({ "title": row.title, "status": row.status }),
-    )
-    .await
+    audit(tx, "video.deleted", id, serde_json::json!({ "title": row.title, "status": row.status })).await
 }
 
 /// Refuses what can't be played yet.
@@ -257,9 +217,7 @@ fn ready(row: &Model) -> Result<()> {
 }
 
 fn not_ready(detail: &str) -> crate::Error {
-    Problem::conflict("not-ready", "The video is not ready.")
-        .detail(detail)
-        .into()
+    Problem::conflict("not-ready", "The video is not ready.").detail(detail).into()
 }
 
 /// The video that a statement ending in `returning *` touched.
@@ -269,12 +227,5 @@ async fn one(tx: &TenantTx, text: &'static str, values: impl IntoIterator<Item =
 }
 
 async fn audit(tx: &TenantTx, action: &'static str, video: Uuid, detail: serde_json::Value) -> Result<()> {
-    Ok(tx
-        .audit(Audit {
-            action,
-            object_kind: "video",
-            object_id: Some(video),
-            detail,
-        })
-        .await?)
+    Ok(tx.audit(Audit { action, object_kind: "video", object_id: Some(video), detail }).await?)
 }

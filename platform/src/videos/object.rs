@@ -63,11 +63,7 @@ pub(super) fn source_key(tenant: TenantId, video: Uuid, content_type: ContentTyp
 
 /// Where everything of a tenant's videos lies.
 fn prefix(tenant: TenantId) -> String {
-    if tenant == PLATFORM_TENANT {
-        "videos/library/".to_owned()
-    } else {
-        format!("videos/tenants/{tenant}/")
-    }
+    if tenant == PLATFORM_TENANT { "videos/library/".to_owned() } else { format!("videos/tenants/{tenant}/") }
 }
 
 /// Whether the object belongs to the tenant.
@@ -148,13 +144,7 @@ impl SentParts {
                 Some(tag) => *tag = Some(part.etag),
             }
         }
-        for missing in tags
-            .iter()
-            .zip(1..)
-            .filter(|(tag, _)| tag.is_none())
-            .map(|(_, number)| number)
-            .take(10)
-        {
+        for missing in tags.iter().zip(1..).filter(|(tag, _)| tag.is_none()).map(|(_, number)| number).take(10) {
             wrong("/parts".into(), format!("part {missing} is missing"));
         }
         match problem {
@@ -170,9 +160,7 @@ mod tests {
     use super::*;
 
     fn sizes(size: i64) -> Vec<i64> {
-        (1..=part_count(size))
-            .map(|number| part_size(size, number).unwrap())
-            .collect()
+        (1..=part_count(size)).map(|number| part_size(size, number).unwrap()).collect()
     }
 
     #[test]
@@ -199,58 +187,31 @@ mod tests {
             source_key(tenant, video, ContentType::QuickTime),
             format!("videos/tenants/{tenant}/{video}/source.mov")
         );
-        assert_eq!(
-            source_key(PLATFORM_TENANT, video, ContentType::Mp4),
-            format!("videos/library/{video}/source.mp4")
-        );
+        assert_eq!(source_key(PLATFORM_TENANT, video, ContentType::Mp4), format!("videos/library/{video}/source.mp4"));
     }
 
     #[test]
     fn content_types_read_back_from_their_own_names() {
-        for kind in [
-            ContentType::Mp4,
-            ContentType::QuickTime,
-            ContentType::WebM,
-            ContentType::Matroska,
-        ] {
+        for kind in [ContentType::Mp4, ContentType::QuickTime, ContentType::WebM, ContentType::Matroska] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
     }
 
     fn sent(numbers: &[i32]) -> SentParts {
         SentParts {
-            parts: numbers
-                .iter()
-                .map(|number| SentPart {
-                    number: *number,
-                    etag: format!("\"{number}\""),
-                })
-                .collect(),
+            parts: numbers.iter().map(|number| SentPart { number: *number, etag: format!("\"{number}\"") }).collect(),
         }
     }
 
     fn pointers(numbers: &[i32]) -> Vec<String> {
         let refusal = sent(numbers).of_object(2 * PART_SIZE + 1).unwrap_err();
-        tenants::Error::from(refusal)
-            .into_problem()
-            .errors
-            .clone()
-            .into_iter()
-            .map(|error| error.pointer)
-            .collect()
+        tenants::Error::from(refusal).into_problem().errors.clone().into_iter().map(|error| error.pointer).collect()
     }
 
     #[test]
     fn a_complete_list_is_put_in_order() {
         let parts = sent(&[3, 1, 2]).of_object(2 * PART_SIZE + 1).unwrap();
-        assert_eq!(
-            parts,
-            [
-                (1, "\"1\"".to_owned()),
-                (2, "\"2\"".to_owned()),
-                (3, "\"3\"".to_owned())
-            ]
-        );
+        assert_eq!(parts, [(1, "\"1\"".to_owned()), (2, "\"2\"".to_owned()), (3, "\"3\"".to_owned())]);
     }
 
     #[test]
@@ -258,19 +219,12 @@ mod tests {
         assert_eq!(pointers(&[1, 2]), ["/parts"]);
         assert_eq!(pointers(&[1, 2, 3, 3]), ["/parts/3/number"]);
         assert_eq!(pointers(&[1, 2, 3, 4]), ["/parts/3/number"]);
-        assert_eq!(
-            pointers(&[0, 1, i32::MIN]),
-            ["/parts/0/number", "/parts/2/number", "/parts", "/parts"]
-        );
+        assert_eq!(pointers(&[0, 1, i32::MIN]), ["/parts/0/number", "/parts/2/number", "/parts", "/parts"]);
     }
 
     #[test]
     fn entity_tags_are_plain_and_short() {
-        for good in [
-            "\"d41d8cd98f00b204e9800998ecf8427e\"",
-            "d41d8cd98f00b204e9800998ecf8427e",
-            "\"a-12\"",
-        ] {
+        for good in ["\"d41d8cd98f00b204e9800998ecf8427e\"", "d41d8cd98f00b204e9800998ecf8427e", "\"a-12\""] {
             assert!(entity_tag(good).is_ok(), "{good}");
         }
         for bad in ["", "a b", "\u{1}", "é", &"a".repeat(129)] {

@@ -30,11 +30,7 @@ pub struct Position {
 }
 
 impl Position {
-    const NEVER: Self = Self {
-        position_seconds: 0.0,
-        completed: false,
-        recorded_at: None,
-    };
+    const NEVER: Self = Self { position_seconds: 0.0, completed: false, recorded_at: None };
 }
 
 /// Where the player is.
@@ -137,11 +133,7 @@ async fn store(tx: &TenantTx, video: &Model, new: &NewPosition) -> Result<Positi
         )
         .await;
     // Deleted since it was found.
-    on_constraint::<_, Error>(
-        stored,
-        "video_progress_video_tenant_id_video_id_fkey",
-        Problem::not_found,
-    )?;
+    on_constraint::<_, Error>(stored, "video_progress_video_tenant_id_video_id_fkey", Problem::not_found)?;
     Ok(of(tx, video).await?.unwrap_or(Position::NEVER))
 }
 
@@ -156,9 +148,7 @@ pub(super) async fn of_all(tx: &TenantTx, videos: &[Model]) -> Result<HashMap<Uu
     let text = "select video_id, position_seconds, completed, recorded_at from video_progress \
                 where tenant_id = $1 and member_id = $2 and video_tenant_id in ($1, platform_tenant()) \
                 and video_id = any($3)";
-    let rows = tx
-        .sql(text, [tx.tenant_id().0.into(), tx.actor().member.into(), ids.into()])
-        .await?;
+    let rows = tx.sql(text, [tx.tenant_id().0.into(), tx.actor().member.into(), ids.into()]).await?;
     Ok(rows.iter().map(position).collect::<Result<_, DbErr>>()?)
 }
 

@@ -37,11 +37,7 @@ async fn answer(tx: &TenantTx, row: Model) -> Result<Answer> {
 pub(super) fn added(base: &str, row: Model, upload: Option<Upload>) -> impl IntoResponse + use<> {
     let location = [(header::LOCATION, format!("{base}/{}", row.id))];
     let (tag, video) = (etag(&row), Video::new(row, None));
-    (
-        StatusCode::CREATED,
-        location,
-        WithETag(tag, Json(AddedVideo { video, upload })),
-    )
+    (StatusCode::CREATED, location, WithETag(tag, Json(AddedVideo { video, upload })))
 }
 
 /// Lists videos, newest first: the library's and the business's own.
@@ -98,9 +94,7 @@ pub async fn create(
     Idempotent { once, body }: Idempotent<NewVideo>,
 ) -> Result<impl IntoResponse> {
     caller.may(Permission::ManageVideos)?;
-    let id = tenant
-        .write(async |tx| once.create(tx, async || super::add(tx, body).await).await)
-        .await?;
+    let id = tenant.write(async |tx| once.create(tx, async || super::add(tx, body).await).await).await?;
     faults::after("db.add_video");
     let (row, upload) = upload::offer(&platform, &tenant, id).await?;
     Ok(added("/api/v1/videos", row, upload))
@@ -117,9 +111,7 @@ pub async fn create(
     security(("member" = []))
 )]
 pub async fn show(tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
-    tenant
-        .read(async |tx| answer(tx, super::find(tx, id).await?).await)
-        .await
+    tenant.read(async |tx| answer(tx, super::find(tx, id).await?).await).await
 }
 
 /// Changes a video's title and description.
@@ -148,9 +140,7 @@ pub async fn update(
     Json(changes): Json<VideoChanges>,
 ) -> Result<Answer> {
     caller.may(Permission::ManageVideos)?;
-    tenant
-        .write(async |tx| answer(tx, super::edit(tx, id, changes, &if_match).await?).await)
-        .await
+    tenant.write(async |tx| answer(tx, super::edit(tx, id, changes, &if_match).await?).await).await
 }
 
 /// Deletes a video and everything stored of it.
@@ -248,9 +238,7 @@ pub async fn complete_upload(
 )]
 pub async fn publish(caller: Caller, tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
     caller.may(Permission::ManageVideos)?;
-    let published = tenant
-        .write(async |tx| answer(tx, super::publish(tx, id).await?).await)
-        .await?;
+    let published = tenant.write(async |tx| answer(tx, super::publish(tx, id).await?).await).await?;
     faults::after("db.publish_video");
     Ok(published)
 }

@@ -43,10 +43,7 @@ pub struct Stream {
 pub async fn stream(tenant: Tenant, State(platform): State<Platform>, PathId(id): PathId) -> Result<Json<Stream>> {
     let video = tenant.read(async |tx| find(tx, id).await).await?;
     ready(&video)?;
-    let viewing = signing::Viewing {
-        tenant: tenant.id().0,
-        video: video.id,
-    };
+    let viewing = signing::Viewing { tenant: tenant.id().0, video: video.id };
     let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
     let signed = signing::object_url(&platform.settings.public_url, &video.object_key)
         .and_then(|url| platform.signer.object(viewing, &url, now))

@@ -76,11 +76,9 @@ pub struct AddedVideo {
 /// 409 `deleted` when the video is no more; 503 without storage.
 pub(super) async fn offer(platform: &Platform, tenant: &Tenant, id: Uuid) -> Result<(Model, Option<Upload>)> {
     let Some(row) = tenant.read(async |tx| look(tx, id).await).await? else {
-        return Err(
-            Problem::conflict("deleted", "The video was deleted, or its upload given up.")
-                .detail("The Idempotency-Key belongs to a video that is no more. Use a new key.")
-                .into(),
-        );
+        return Err(Problem::conflict("deleted", "The video was deleted, or its upload given up.")
+            .detail("The Idempotency-Key belongs to a video that is no more. Use a new key.")
+            .into());
     };
     if row.status != Status::Uploading || is_over(&row) {
         return Ok((row, None));
@@ -135,11 +133,7 @@ async fn open(platform: &Platform, tenant: &Tenant, row: &Model) -> Result<Uploa
     let received: Vec<ReceivedPart> = parts
         .into_iter()
         .filter(|part| object::part_size(row.size_bytes, part.number) == Some(part.size))
-        .map(|part| ReceivedPart {
-            number: part.number,
-            etag: part.etag,
-            size: part.size,
-        })
+        .map(|part| ReceivedPart { number: part.number, etag: part.etag, size: part.size })
         .collect();
     let there: BTreeSet<i32> = received.iter().map(|part| part.number).collect();
     let urls_expire_at = (Utc::now() + URL_TIME).trunc_subsecs(0);
@@ -149,31 +143,16 @@ async fn open(platform: &Platform, tenant: &Tenant, row: &Model) -> Result<Uploa
             continue;
         };
         let (url, headers) = storage.presign_part(key, &upload_id, number, size, URL_TIME).await?;
-        parts.push(PartUrl {
-            number,
-            size,
-            url,
-            headers: headers.into_iter().collect(),
-        });
+        parts.push(PartUrl { number, size, url, headers: headers.into_iter().collect() });
     }
-    Ok(Upload {
-        part_size: PART_SIZE,
-        expires_at: row.upload_expires_at,
-        urls_expire_at,
-        received,
-        parts,
-    })
+    Ok(Upload { part_size: PART_SIZE, expires_at: row.upload_expires_at, urls_expire_at, received, parts })
 }
 
 /// S3 has put the parts together, but the row was not told: nothing is missing, and any list of all parts completes it.
 fn assembled(row: &Model, whole: &storage::Object) -> Upload {
     let received = (1..=object::part_count(row.size_bytes)).filter_map(|number| {
         let size = object::part_size(row.size_bytes, number)?;
-        Some(ReceivedPart {
-            number,
-            etag: whole.etag.clone(),
-            size,
-        })
+        Some(ReceivedPart { number, etag: whole.etag.clone(), size })
     });
     Upload {
         part_size: PART_SIZE,
@@ -186,14 +165,8 @@ fn assembled(row: &Model, whole: &storage::Object) -> Upload {
 
 /// Begins an upload at S3 and writes its id down, unless somebody else was quicker: then theirs counts.
 async fn begin(platform: &Platform, tenant: &Tenant, row: &Model) -> Result<String> {
-    let ours = platform
-        .storage
-        .begin_upload(&row.object_key, &row.content_type)
-        .await?;
-    let current = tenant
-        .write(async |tx| remember(tx, row, &ours).await)
-        .await?
-        .ok_or_else(Problem::not_found)?;
+    let ours = platform.storage.begin_upload(&row.object_key, &row.content_type).await?;
+    let current = tenant.write(async |tx| remember(tx, row, &ours).await).await?.ok_or_else(Problem::not_found)?;
     faults::after("db.begin_upload");
     unfinished(&current)?;
     let theirs = current.upload_id.filter(|id| *id != ours);
@@ -208,16 +181,7 @@ async fn begin(platform: &Platform, tenant: &Tenant, row: &Model) -> Result<Stri
 async fn remember(tx: &TenantTx, row: &Model, upload_id: &str) -> Result<Option<Model>> {
     let text = "update video set upload_id = $3 where tenant_id = $1 and id = $2 and status = 'uploading' \
                 and upload_id is not distinct from $4";
-    tx.run(
-        text,
-        [
-            row.tenant_id.into(),
-            row.id.into(),
-            upload_id.into(),
-            row.upload_id.clone().into(),
-        ],
-    )
-    .await?;
+    tx.run(text, [row.tenant_id.into(), row.id.into(), upload_id.into(), row.upload_id.clone().into()]).await?;
     let current = look(tx, row.id).await?;
     if current.is_none() {
         jobs::DeleteObject::enqueue(tx, &row.object_key).await?;

@@ -77,18 +77,13 @@ impl Video {
     pub(super) fn new(row: entity::Model, progress: Option<Position>) -> Self {
         Self {
             id: row.id,
-            scope: if row.in_library() {
-                Scope::Library
-            } else {
-                Scope::Tenant
-            },
+            scope: if row.in_library() { Scope::Library } else { Scope::Tenant },
             title: row.title,
             description: row.description,
             status: row.status,
-            rejection: row.rejection_code.map(|code| Rejection {
-                code,
-                detail: row.rejection_detail.unwrap_or_default(),
-            }),
+            rejection: row
+                .rejection_code
+                .map(|code| Rejection { code, detail: row.rejection_detail.unwrap_or_default() }),
             content_type: row.content_type,
             size_bytes: row.size_bytes,
             container: row.container,

@@ -29,10 +29,13 @@ fn documented() -> Vec<(String, BTreeSet<String>)> {
 async fn a_method_that_an_address_does_not_take_is_405_and_says_which_it_takes() {
     let app = TestApp::start().await;
     for (path, methods) in documented() {
-        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].into_iter().filter(|method| !methods.contains(*method)) {
+        for method in
+            ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].into_iter().filter(|method| !methods.contains(*method))
+        {
             let path = path.replace("{id}", app.acme().member_id("coach"));
             let answer = app.acme().owner().send(method.parse().unwrap(), &path, None, &[]).await;
-            let allow: BTreeSet<String> = answer.header("allow").split(',').map(|method| method.trim().to_owned()).collect();
+            let allow: BTreeSet<String> =
+                answer.header("allow").split(',').map(|method| method.trim().to_owned()).collect();
             assert!(methods.is_subset(&allow) && !allow.contains(method), "{method} {path}: {allow:?}");
             answer.assert_problem(405, "method-not-allowed");
         }
@@ -47,8 +50,23 @@ async fn an_address_that_is_none_is_not_found() {
     let app = TestApp::start().await;
     let owner = app.acme().owner();
     for path in [
-        "/api", "/api/v1", "/api/v1/", "/api/v2/me", "/api/v1/me/", "/API/V1/ME", "/api/v1//me", "//api/v1/me", "/api/v1/me%2f",
-        "/api/v1/me;x=1", "/api/v1/videos/a/b/c", "/.env", "/wp-login.php", "/api/v1/%00", "/api/v1/%ff", "/metrics", "/%F0%9F%92%AA",
+        "/api",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v2/me",
+        "/api/v1/me/",
+        "/API/V1/ME",
+        "/api/v1//me",
+        "//api/v1/me",
+        "/api/v1/me%2f",
+        "/api/v1/me;x=1",
+        "/api/v1/videos/a/b/c",
+        "/.env",
+        "/wp-login.php",
+        "/api/v1/%00",
+        "/api/v1/%ff",
+        "/metrics",
+        "/%F0%9F%92%AA",
     ] {
         owner.get(path).await.assert_problem(404, "not-found");
         app.anonymous().post(path, &json!({})).await.assert_problem(404, "not-found");
@@ -62,8 +80,22 @@ async fn an_id_that_is_no_uuid_is_like_one_that_does_not_exist() {
     let templates = documented().into_iter().filter(|(path, _)| path.contains("{id}"));
     let bodies = json!({"PATCH": {}, "POST": {"position_seconds": 1}, "PUT": {"parts": [{"number": 1, "etag": "e"}]}});
     let ids = [
-        "x", "1", "-1", "0", "null", "%00", "%ff%fe", "%20", "%2e%2e%2fme", "..%2f..", "'%20or%201=1--", "%F0%9F%92%AA", "00000000-0000-0000-0000-00000000000",
-        "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", &"a".repeat(5000),
+        "x",
+        "1",
+        "-1",
+        "0",
+        "null",
+        "%00",
+        "%ff%fe",
+        "%20",
+        "%2e%2e%2fme",
+        "..%2f..",
+        "'%20or%201=1--",
+        "%F0%9F%92%AA",
+        "00000000-0000-0000-0000-00000000000",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        &"a".repeat(5000),
     ];
     for (template, methods) in templates {
         let user = if template.starts_with(LIBRARY) { &operator } else { &owner };
@@ -83,13 +115,33 @@ async fn parameters_of_lists_are_checked_and_named() {
     let app = TestApp::start().await;
     let long = format!("q={}", "x".repeat(101));
     let paged: &[(&str, &str)] = &[
-        ("limit=0", "?limit"), ("limit=101", "?limit"), ("limit=-1", "?limit"), ("limit=1e1", "?limit"), ("limit=", "?limit"), ("limit=%2B5%20", "?limit"),
-        ("limit=99999999999999999999999", "?limit"), ("limit=%EF%BC%95", "?limit"), ("limit=1&limit=2", "?limit"), ("limit=%00", "?limit"),
-        ("cursor=", "?cursor"), ("cursor=x", "?cursor"), ("cursor=AAAA", "?cursor"), ("cursor=%00", "?cursor"), ("cursor=%ff", "?cursor"),
-        ("cursor=..%2F..%2F", "?cursor"), ("cursor=AAAAAAAAAAAAAAAAAAAAAA%3D%3D", "?cursor"), ("cursor=a&cursor=b", "?cursor"),
+        ("limit=0", "?limit"),
+        ("limit=101", "?limit"),
+        ("limit=-1", "?limit"),
+        ("limit=1e1", "?limit"),
+        ("limit=", "?limit"),
+        ("limit=%2B5%20", "?limit"),
+        ("limit=99999999999999999999999", "?limit"),
+        ("limit=%EF%BC%95", "?limit"),
+        ("limit=1&limit=2", "?limit"),
+        ("limit=%00", "?limit"),
+        ("cursor=", "?cursor"),
+        ("cursor=x", "?cursor"),
+        ("cursor=AAAA", "?cursor"),
+        ("cursor=%00", "?cursor"),
+        ("cursor=%ff", "?cursor"),
+        ("cursor=..%2F..%2F", "?cursor"),
+        ("cursor=AAAAAAAAAAAAAAAAAAAAAA%3D%3D", "?cursor"),
+        ("cursor=a&cursor=b", "?cursor"),
     ];
-    let searched: &[(&str, &str)] = &[("q=", "?q"), ("q=%20", "?q"), (&long, "?q"), ("q=%00", "?q"), ("q=a%ff", "?q"), ("q=a&q=b", "?q")];
-    let scoped: &[(&str, &str)] = &[("scope=", "?scope"), ("scope=everything", "?scope"), ("scope=Library", "?scope"), ("scope=tenant&scope=library", "?scope")];
+    let searched: &[(&str, &str)] =
+        &[("q=", "?q"), ("q=%20", "?q"), (&long, "?q"), ("q=%00", "?q"), ("q=a%ff", "?q"), ("q=a&q=b", "?q")];
+    let scoped: &[(&str, &str)] = &[
+        ("scope=", "?scope"),
+        ("scope=everything", "?scope"),
+        ("scope=Library", "?scope"),
+        ("scope=tenant&scope=library", "?scope"),
+    ];
     let (owner, operator) = (app.acme().owner(), app.operator());
     for (user, path, queries) in [
         (&owner, "/api/v1/members", vec![paged]),
@@ -117,7 +169,10 @@ async fn headers_that_are_there_twice_or_are_nonsense_are_refused_by_name() {
     let app = TestApp::start().await;
     let coach = app.acme().coach();
     let authorization = format!("Bearer {}", coach.token);
-    let twice = app.request(Method::GET, "/api/v1/me").header("authorization", &authorization).header("authorization", &authorization);
+    let twice = app
+        .request(Method::GET, "/api/v1/me")
+        .header("authorization", &authorization)
+        .header("authorization", &authorization);
     Answer::read(twice.send().await.unwrap()).await.assert_problem(401, "unauthenticated");
 
     let body = announcement("Keyed", &MP4);
@@ -129,7 +184,8 @@ async fn headers_that_are_there_twice_or_are_nonsense_are_refused_by_name() {
         async move { Answer::read(request.send().await.unwrap()).await }
     };
     let long = [b'k'; 256];
-    let bad: [&[&[u8]]; 7] = [&[b"one", b"two"], &[b"same", b"same"], &[b""], &[b"a b"], &[&long], &[b"k\xe9y"], &["schlüssel".as_bytes()]];
+    let bad: [&[&[u8]]; 7] =
+        [&[b"one", b"two"], &[b"same", b"same"], &[b""], &[b"a b"], &[&long], &[b"k\xe9y"], &["schlüssel".as_bytes()]];
     for keys in bad {
         keyed(keys).await.assert_problem(422, "invalid-request").assert_names("Idempotency-Key");
     }
@@ -143,7 +199,11 @@ async fn headers_that_are_there_twice_or_are_nonsense_are_refused_by_name() {
         coach.send(Method::DELETE, &video, None, &[("if-match", tag)]).await.assert_problem(412, "changed");
     }
     let bytes = HeaderValue::from_bytes(b"\"v\xff\"").unwrap();
-    let request = app.request(Method::PATCH, &video).header("authorization", &authorization).header("if-match", bytes).json(&change);
+    let request = app
+        .request(Method::PATCH, &video)
+        .header("authorization", &authorization)
+        .header("if-match", bytes)
+        .json(&change);
     Answer::read(request.send().await.unwrap()).await.assert(422).assert_names("If-Match");
     assert_eq!(coach.get(&video).await.body["title"], "Tagged");
 }
@@ -155,19 +215,36 @@ async fn headers_that_mean_nothing_here_change_nothing() {
     let before = owner.get("/api/v1/tenant").await.assert(200);
     let globex = app.globex().tenant_id();
     for (name, value) in [
-        ("x-tenant-id", globex), ("x-original-url", "/api/v1/admin/library/videos"), ("x-rewrite-url", "/"), ("x-http-method-override", "DELETE"),
-        ("x-forwarded-for", "127.0.0.1, <script>"), ("x-forwarded-host", "evil.example"), ("forwarded", "for=\"_evil\";host=evil.example"),
-        ("accept", "text/html;q=broken"), ("accept-language", &"x-".repeat(2000)), ("accept-encoding", "gzip;q=9"), ("range", "bytes=5-1"),
-        ("if-none-match", "*"), ("origin", "null"), ("x-request-id", "<script>"), ("cookie", "a=b; ;;=; \u{1}"), ("content-length", "0"),
-        ("traceparent", "00-zz-zz-zz"), ("x-origin-verify", "guess"), ("cloudfront-viewer-address", "nonsense"),
+        ("x-tenant-id", globex),
+        ("x-original-url", "/api/v1/admin/library/videos"),
+        ("x-rewrite-url", "/"),
+        ("x-http-method-override", "DELETE"),
+        ("x-forwarded-for", "127.0.0.1, <script>"),
+        ("x-forwarded-host", "evil.example"),
+        ("forwarded", "for=\"_evil\";host=evil.example"),
+        ("accept", "text/html;q=broken"),
+        ("accept-language", &"x-".repeat(2000)),
+        ("accept-encoding", "gzip;q=9"),
+        ("range", "bytes=5-1"),
+        ("if-none-match", "*"),
+        ("origin", "null"),
+        ("x-request-id", "<script>"),
+        ("cookie", "a=b; ;;=; \u{1}"),
+        ("content-length", "0"),
+        ("traceparent", "00-zz-zz-zz"),
+        ("x-origin-verify", "guess"),
+        ("cloudfront-viewer-address", "nonsense"),
     ] {
-        let Ok(value) = HeaderValue::from_str(value) else { continue };
+        let Ok(value) = HeaderValue::from_str(value) else {
+            continue;
+        };
         let request = app.request(Method::GET, "/api/v1/tenant").bearer_auth(&owner.token).header(name, value);
         let answer = Answer::read(request.send().await.unwrap()).await.assert(200);
         assert_eq!(answer.body, before.body, "{name}");
         assert!(!answer.header("x-request-id").contains('<'));
     }
-    let large = app.request(Method::GET, "/api/v1/tenant").bearer_auth(&owner.token).header("x-large", "x".repeat(1_000_000));
+    let large =
+        app.request(Method::GET, "/api/v1/tenant").bearer_auth(&owner.token).header("x-large", "x".repeat(1_000_000));
     let status = large.send().await.unwrap().status();
     assert!(status.is_client_error(), "{status}");
 }

@@ -103,7 +103,9 @@ async fn a_wrong_code_an_unknown_address_and_a_confirmed_one_are_answered_alike(
     app.anonymous().post("/api/v1/auth/register", &registration(&waiting)).await.assert(201);
     app.register_business(&confirmed, "Done").await;
     let mut answers = Vec::new();
-    for (email, code) in [(waiting.as_str(), "000000"), (confirmed.as_str(), "000000"), ("nobody@example.com", "123456")] {
+    for (email, code) in
+        [(waiting.as_str(), "000000"), (confirmed.as_str(), "000000"), ("nobody@example.com", "123456")]
+    {
         let answer = app.anonymous().post("/api/v1/auth/confirm", &json!({"email": email, "code": code})).await;
         answers.push(without_request_id(answer.assert_problem(422, "code-invalid").assert_names("/code").body));
     }

@@ -26,11 +26,17 @@ async fn an_invited_person_accepts_and_is_a_member_with_that_role() {
     let me = app.with_token(tokens.body["id_token"].as_str().unwrap()).get("/api/v1/me").await.assert(200);
     assert_eq!(me.body["role"], "coach");
     // Single use.
-    app.anonymous().post("/api/v1/auth/accept-invitation", &acceptance(&token)).await.assert_problem(422, "invitation-invalid");
+    app.anonymous()
+        .post("/api/v1/auth/accept-invitation", &acceptance(&token))
+        .await
+        .assert_problem(422, "invitation-invalid");
     let list = app.acme().owner().get("/api/v1/invitations").await.assert(200);
     assert_eq!(list.body["items"][0]["status"], "accepted");
     // The token is kept nowhere but in the mail.
-    assert_eq!(app.count("select count(*) from graphile_worker._private_jobs where payload::text like '%token%'").await, 0);
+    assert_eq!(
+        app.count("select count(*) from graphile_worker._private_jobs where payload::text like '%token%'").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -48,19 +54,30 @@ async fn only_admins_and_owners_invite_and_never_above_themselves() {
 async fn an_invitation_is_of_no_use_and_no_sight_to_another_business() {
     let app = TestApp::start().await;
     let email = app.fresh_email("invited");
-    let made = app.acme().owner().post("/api/v1/invitations", &json!({"email": email, "role": "athlete"})).await.assert(201);
+    let made =
+        app.acme().owner().post("/api/v1/invitations", &json!({"email": email, "role": "athlete"})).await.assert(201);
     let path = format!("/api/v1/invitations/{}", made.id());
     let stranger = app.globex().owner();
     stranger.delete(&path).await.assert_not_found();
     stranger.post_empty(&format!("{path}/resend")).await.assert_not_found();
-    assert_eq!(stranger.get("/api/v1/invitations").await.body["items"].as_array().unwrap().iter()
-        .filter(|invitation| invitation["email"] == email.as_str()).count(), 0);
+    assert_eq!(
+        stranger.get("/api/v1/invitations").await.body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|invitation| invitation["email"] == email.as_str())
+            .count(),
+        0
+    );
     app.run_jobs().await;
     // The secret under another tenant's id is nothing.
     let token = app.invitation_token(&email).await;
     let (_, secret) = token.split_once('.').unwrap();
     let forged = format!("{}.{secret}", app.globex().tenant_id());
-    app.anonymous().post("/api/v1/auth/accept-invitation", &acceptance(&forged)).await.assert_problem(422, "invitation-invalid");
+    app.anonymous()
+        .post("/api/v1/auth/accept-invitation", &acceptance(&forged))
+        .await
+        .assert_problem(422, "invitation-invalid");
     app.anonymous().post("/api/v1/auth/accept-invitation", &acceptance(&token)).await.assert(201);
 }
 
@@ -95,7 +112,10 @@ async fn an_invitation_is_good_for_seven_days() {
     app.run_jobs().await;
     let token = app.invitation_token(&email).await;
     app.by_hand("update invitation set expires_at = now() where accepted_at is null").await;
-    app.anonymous().post("/api/v1/auth/accept-invitation", &acceptance(&token)).await.assert_problem(422, "invitation-invalid");
+    app.anonymous()
+        .post("/api/v1/auth/accept-invitation", &acceptance(&token))
+        .await
+        .assert_problem(422, "invitation-invalid");
     owner.post("/api/v1/invitations", &invitation).await.assert(201);
 }
 
@@ -133,8 +153,11 @@ async fn a_removed_member_can_be_invited_again_before_and_after_the_job_ran() {
             app.run_jobs().await;
         } else {
             // The deletion waits while the same address joins again.
-            app.by_hand("update graphile_worker._private_jobs set run_at = now() + interval '1 hour' \
-                         where key like '%delete-account%'").await;
+            app.by_hand(
+                "update graphile_worker._private_jobs set run_at = now() + interval '1 hour' \
+                         where key like '%delete-account%'",
+            )
+            .await;
         }
         joined = app.invite_and_accept(&person, &email, "athlete").await;
         app.by_hand("update graphile_worker._private_jobs set run_at = now() where key like '%delete-account%'").await;

@@ -1,6 +1,6 @@
 //! The product through HTTP: behind the local edge, as the application's database role, with a second business
 //! always present.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 // Tests look behind the walls as a superuser; the product never does.
 #![allow(clippy::disallowed_types)]
 
@@ -12,6 +12,7 @@ mod fuzz;
 mod identity;
 mod invitations;
 mod members;
+mod openapi;
 mod outages;
 mod support;
 mod sweep;

@@ -15,7 +15,8 @@ async fn staff_see_the_members_of_their_business_and_no_others() {
     let app = TestApp::start().await;
     for person in ["owner", "admin", "coach"] {
         let list = app.acme().person(person).get("/api/v1/members").await.assert(200);
-        let emails: Vec<_> = list.body["items"].as_array().unwrap().iter().map(|m| m["email"].as_str().unwrap()).collect();
+        let emails: Vec<_> =
+            list.body["items"].as_array().unwrap().iter().map(|m| m["email"].as_str().unwrap()).collect();
         assert_eq!(emails.len(), 5);
         assert!(emails.iter().all(|email| email.ends_with("@acme.example")), "{emails:?}");
     }
@@ -111,8 +112,14 @@ async fn of_two_owners_who_demote_each_other_at_once_one_stays() {
     let (one, other) = tokio::join!(first.patch(&their_path, &demotion), second.patch(&own_path, &demotion));
     let granted = [&one, &other].iter().filter(|answer| answer.status == 200).count();
     assert_eq!(granted, 1, "{} {}", one.text, other.text);
-    assert_eq!(app.count("select count(*) from member m join tenant t on t.id = m.tenant_id \
-                          where t.name = 'acme' and m.role = 'owner' and m.status = 'active'").await, 1);
+    assert_eq!(
+        app.count(
+            "select count(*) from member m join tenant t on t.id = m.tenant_id \
+                          where t.name = 'acme' and m.role = 'owner' and m.status = 'active'"
+        )
+        .await,
+        1
+    );
 }
 
 #[tokio::test]

@@ -38,11 +38,7 @@ struct Behind {
 impl Behind {
     async fn start() -> Self {
         let (ministack, postgres) = (stack().ministack.port(), stack().server.postgres().port());
-        let (aws, keys, database) = (
-            Proxy::to(ministack).await,
-            Proxy::to(ministack).await,
-            Proxy::to(postgres).await,
-        );
+        let (aws, keys, database) = (Proxy::to(ministack).await, Proxy::to(ministack).await, Proxy::to(postgres).await);
         let through = |text: &mut String, proxy: &Proxy| {
             let mut url = Url::parse(text).unwrap();
             url.set_port(Some(proxy.port())).unwrap();
@@ -52,21 +48,12 @@ impl Behind {
             let mut redirect = |name: &str, proxy| through(variables.get_mut(name).unwrap(), proxy);
             redirect("AWS_ENDPOINT_URL", &aws);
             redirect("FFP_MEMBERS_JWKS_URL", &keys);
-            for name in [
-                "FFP_DATABASE_URL",
-                "FFP_WORKER_DATABASE_URL",
-                "FFP_OPERATOR_DATABASE_URL",
-            ] {
+            for name in ["FFP_DATABASE_URL", "FFP_WORKER_DATABASE_URL", "FFP_OPERATOR_DATABASE_URL"] {
                 redirect(name, &database);
             }
         })
         .await;
-        Self {
-            app,
-            aws,
-            keys,
-            database,
-        }
+        Self { app, aws, keys, database }
     }
 }
 
@@ -93,13 +80,7 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn new(user: &User<'a>, method: Method, path: &'a str, body: Value, healthy: u16) -> Self {
-        Self {
-            user: user.clone(),
-            method,
-            path,
-            body,
-            healthy,
-        }
+        Self { user: user.clone(), method, path, body, healthy }
     }
 
     async fn send(&self) -> Answer {
@@ -117,19 +98,11 @@ async fn without_cognito_accounts_have_to_wait_and_nothing_is_half_written() {
         app.register_individual(&app.fresh_email("leaver")).await,
     );
     let invited = app.fresh_email("invited");
-    app.acme()
-        .owner()
-        .post("/api/v1/invitations", &json!({"email": invited, "role": "athlete"}))
-        .await
-        .assert(201);
+    app.acme().owner().post("/api/v1/invitations", &json!({"email": invited, "role": "athlete"})).await.assert(201);
     app.run_jobs().await;
     let token = app.invitation_token(&invited).await;
 
-    let (anyone, member, other) = (
-        app.anonymous(),
-        app.with_token(&person.id_token),
-        app.with_token(&leaver.id_token),
-    );
+    let (anyone, member, other) = (app.anonymous(), app.with_token(&person.id_token), app.with_token(&leaver.id_token));
     let email = person.email.as_str();
     let credentials = json!({"email": email, "password": PASSWORD});
     let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
@@ -138,16 +111,8 @@ async fn without_cognito_accounts_have_to_wait_and_nothing_is_half_written() {
     let acceptance = json!({"token": token, "password": PASSWORD, "full_name": "Ina Invited"});
     let post = |path, body, healthy| Request::new(&anyone, Method::POST, path, body, healthy);
     let requests = [
-        post(
-            "/api/v1/auth/register",
-            registration(&app.fresh_email("new"), Some("New Gym")),
-            201,
-        ),
-        post(
-            "/api/v1/auth/confirm",
-            json!({"email": email, "code": CONFIRMATION_CODE}),
-            422,
-        ),
+        post("/api/v1/auth/register", registration(&app.fresh_email("new"), Some("New Gym")), 201),
+        post("/api/v1/auth/confirm", json!({"email": email, "code": CONFIRMATION_CODE}), 422),
         post("/api/v1/auth/resend", json!({"email": email}), 202),
         post("/api/v1/auth/login", credentials, 200),
         post("/api/v1/auth/refresh", refresh.clone(), 200),
@@ -183,21 +148,11 @@ async fn without_the_pools_keys_no_token_is_judged_and_known_keys_last_through_a
         owner.get("/api/v1/me").await.assert_come_back();
     }
     let credentials = json!({"email": behind.app.acme().details("owner").email, "password": PASSWORD});
-    behind
-        .app
-        .anonymous()
-        .post("/api/v1/auth/login", &credentials)
-        .await
-        .assert_come_back();
+    behind.app.anonymous().post("/api/v1/auth/login", &credentials).await.assert_come_back();
 
     behind.keys.open().await;
     comes_back(&owner, "/api/v1/me").await;
-    behind
-        .app
-        .anonymous()
-        .post("/api/v1/auth/login", &credentials)
-        .await
-        .assert(200);
+    behind.app.anonymous().post("/api/v1/auth/login", &credentials).await.assert(200);
 
     behind.keys.close();
     owner.get("/api/v1/me").await.assert(200);
@@ -216,9 +171,7 @@ async fn comes_back(user: &User<'_>, path: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), back)
-        .await
-        .expect("the service is back by itself");
+    tokio::time::timeout(Duration::from_secs(30), back).await.expect("the service is back by itself");
 }
 
 #[tokio::test]
@@ -231,11 +184,7 @@ async fn an_upload_waits_for_the_storage_and_goes_on() {
     behind.aws.close();
     create().await.assert_come_back();
     create().await.assert_come_back();
-    assert_eq!(
-        app.count("select count(*) from video where status = 'uploading' and upload_id is null")
-            .await,
-        1
-    );
+    assert_eq!(app.count("select count(*) from video where status = 'uploading' and upload_id is null").await, 1);
 
     behind.aws.open().await;
     let made = create().await.assert(201);
@@ -258,29 +207,12 @@ async fn an_upload_waits_for_the_storage_and_goes_on() {
     let stream = app.acme().athlete().get(&format!("{video}/stream")).await.assert(200);
     coach.delete(&video).await.assert(204);
     app.run_jobs().await;
-    assert_eq!(
-        app.http
-            .get(stream.body["url"].as_str().unwrap())
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    assert_eq!(app.http.get(stream.body["url"].as_str().unwrap()).send().await.unwrap().status(), 200);
 
     behind.aws.open().await;
-    app.by_hand("update graphile_worker._private_jobs set run_at = now() where attempts > 0")
-        .await;
+    app.by_hand("update graphile_worker._private_jobs set run_at = now() where attempts > 0").await;
     app.run_jobs().await;
-    assert_eq!(
-        app.http
-            .get(stream.body["url"].as_str().unwrap())
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        403
-    );
+    assert_eq!(app.http.get(stream.body["url"].as_str().unwrap()).send().await.unwrap().status(), 403);
 }
 
 #[tokio::test]
@@ -288,24 +220,16 @@ async fn an_invitation_is_mailed_when_the_mail_service_is_back() {
     let behind = Behind::start().await;
     let (app, email) = (&behind.app, behind.app.fresh_email("invited"));
     behind.aws.close();
-    app.acme()
-        .owner()
-        .post("/api/v1/invitations", &json!({"email": email, "role": "athlete"}))
-        .await
-        .assert(201);
+    app.acme().owner().post("/api/v1/invitations", &json!({"email": email, "role": "athlete"})).await.assert(201);
     app.run_jobs().await;
     assert!(app.mails_to(&email).await.is_empty());
 
     behind.aws.open().await;
-    app.by_hand("update graphile_worker._private_jobs set run_at = now() where attempts > 0")
-        .await;
+    app.by_hand("update graphile_worker._private_jobs set run_at = now() where attempts > 0").await;
     app.run_jobs().await;
     let acceptance =
         json!({"token": app.invitation_token(&email).await, "password": PASSWORD, "full_name": "Ina Invited"});
-    app.anonymous()
-        .post("/api/v1/auth/accept-invitation", &acceptance)
-        .await
-        .assert(201);
+    app.anonymous().post("/api/v1/auth/accept-invitation", &acceptance).await.assert(201);
 }
 
 #[tokio::test]
@@ -314,24 +238,13 @@ async fn without_the_database_everybody_waits_and_the_process_lives_on() {
     let (app, anyone, owner) = (&behind.app, behind.app.anonymous(), behind.app.acme().owner());
     owner.get("/api/v1/me").await.assert(200);
     let email = app.fresh_email("founder");
-    let register = Request::new(
-        &anyone,
-        Method::POST,
-        "/api/v1/auth/register",
-        registration(&email, Some("New Gym")),
-        201,
-    );
+    let register =
+        Request::new(&anyone, Method::POST, "/api/v1/auth/register", registration(&email, Some("New Gym")), 201);
     let credentials = json!({"email": app.acme().details("coach").email, "password": PASSWORD});
     let requests = [
         Request::new(&owner, Method::GET, "/api/v1/me", Value::Null, 200),
         Request::new(&owner, Method::GET, VIDEOS, Value::Null, 200),
-        Request::new(
-            &owner,
-            Method::PATCH,
-            "/api/v1/me",
-            json!({"full_name": "Olivia Owner"}),
-            200,
-        ),
+        Request::new(&owner, Method::PATCH, "/api/v1/me", json!({"full_name": "Olivia Owner"}), 200),
         Request::new(&owner, Method::POST, VIDEOS, announcement("Later", &MP4), 201),
         Request::new(&anyone, Method::POST, "/api/v1/auth/login", credentials, 200),
         register,
@@ -352,10 +265,7 @@ async fn without_the_database_everybody_waits_and_the_process_lives_on() {
     comes_back(&anyone, "/readyz").await;
     // The account of the interrupted registration is of no use until somebody registers again.
     let confirmation = json!({"email": email, "code": CONFIRMATION_CODE});
-    anyone
-        .post("/api/v1/auth/confirm", &confirmation)
-        .await
-        .assert_problem(422, "code-invalid");
+    anyone.post("/api/v1/auth/confirm", &confirmation).await.assert_problem(422, "code-invalid");
     for request in &requests {
         request.send().await.assert(request.healthy);
     }
@@ -370,15 +280,8 @@ async fn a_silent_cognito_or_storage_is_given_up_before_the_caller_is() {
     behind.aws.fall_silent();
     let credentials = json!({"email": behind.app.acme().details("owner").email, "password": PASSWORD});
     let (anyone, body) = (behind.app.anonymous(), announcement("Patience", &MP4));
-    let both = async {
-        tokio::join!(
-            anyone.post("/api/v1/auth/login", &credentials),
-            coach.post(VIDEOS, &body)
-        )
-    };
-    let (login, create) = tokio::time::timeout(WELL_BEFORE_THE_GATEWAY, both)
-        .await
-        .expect("an answer in good time");
+    let both = async { tokio::join!(anyone.post("/api/v1/auth/login", &credentials), coach.post(VIDEOS, &body)) };
+    let (login, create) = tokio::time::timeout(WELL_BEFORE_THE_GATEWAY, both).await.expect("an answer in good time");
     login.assert_come_back();
     create.assert_come_back();
 }

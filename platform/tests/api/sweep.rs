@@ -36,7 +36,15 @@ struct Case {
 impl Case {
     fn new(who: Who, path: &str, body: Option<Value>, status: u16) -> Self {
         let path = path.to_owned();
-        Self { who, path: Box::new(move |_| path.clone()), own: String::new(), foreign: None, body, status, token: None }
+        Self {
+            who,
+            path: Box::new(move |_| path.clone()),
+            own: String::new(),
+            foreign: None,
+            body,
+            status,
+            token: None,
+        }
     }
 
     /// An operation on one object: `template` has `{id}` in its place.
@@ -74,7 +82,10 @@ async fn case(app: &TestApp, operation: &str) -> Case {
     };
     let invitations = async || (invitation(acme.owner()).await.1, invitation(globex.owner()).await.1);
     let videos = async || {
-        (acme.coach().add_published_video("A").await.id().to_owned(), globex.coach().add_published_video("G").await.id().to_owned())
+        (
+            acme.coach().add_published_video("A").await.id().to_owned(),
+            globex.coach().add_published_video("G").await.id().to_owned(),
+        )
     };
     let uploads = async || {
         let (ours, parts) = acme.coach().begin_video(VIDEOS, "A", &MP4).await;
@@ -92,7 +103,12 @@ async fn case(app: &TestApp, operation: &str) -> Case {
     match operation {
         "POST /api/v1/auth/register" => {
             let email = app.fresh_email("sweep");
-            Case::new(Anyone, "/api/v1/auth/register", Some(json!({"email": email, "password": PASSWORD, "full_name": "S"})), 201)
+            Case::new(
+                Anyone,
+                "/api/v1/auth/register",
+                Some(json!({"email": email, "password": PASSWORD, "full_name": "S"})),
+                201,
+            )
         }
         "POST /api/v1/auth/confirm" => {
             let body = json!({"email": waiting().await, "code": CONFIRMATION_CODE});
@@ -214,7 +230,9 @@ async fn case(app: &TestApp, operation: &str) -> Case {
             Case::on(Operator, path, &own, &foreign, body, status)
         }
         // Public pages and probes: nothing of a tenant's is behind them.
-        operation if !operation.contains("/api/v1/") => Case::new(Anyone, operation.split_once(' ').unwrap().1, None, 200),
+        operation if !operation.contains("/api/v1/") => {
+            Case::new(Anyone, operation.split_once(' ').unwrap().1, None, 200)
+        }
         _ => panic!("{operation} is missing from the sweep's table"),
     }
 }
@@ -279,18 +297,30 @@ async fn sweep(operation: &str) -> usize {
         Who::Anyone => {}
         Who::Operator => {
             for person in ["athlete", "owner"] {
-                expect(call(app.acme().person(person), path.clone(), case.body.clone()).await, &[403], "a member's token");
+                expect(
+                    call(app.acme().person(person), path.clone(), case.body.clone()).await,
+                    &[403],
+                    "a member's token",
+                );
             }
         }
         Who::Member(lowest) => {
             expect(call(app.operator(), path.clone(), case.body.clone()).await, &[403], "an operator's token");
             let below = ["athlete", "coach", "admin", "owner"].into_iter().take_while(|role| *role != lowest);
             for role in below {
-                expect(call(app.acme().person(role), path.clone(), case.body.clone()).await, &[403, 404], "a too low role");
+                expect(
+                    call(app.acme().person(role), path.clone(), case.body.clone()).await,
+                    &[403, 404],
+                    "a too low role",
+                );
             }
             if case.foreign.is_some() {
                 // Another tenant's owner, with every power there, at our object.
-                expect(call(app.globex().owner(), path.clone(), case.body.clone()).await, &[404], "another tenant's token");
+                expect(
+                    call(app.globex().owner(), path.clone(), case.body.clone()).await,
+                    &[404],
+                    "another tenant's token",
+                );
             }
         }
     }
@@ -299,7 +329,11 @@ async fn sweep(operation: &str) -> usize {
         let theirs = expect(theirs, &[404], "another tenant's id in the path");
         let nobodys = call(rightful.clone(), (case.path)(NOBODYS), case.body.clone()).await;
         let nobodys = expect(nobodys, &[404], "nobody's id in the path");
-        assert_eq!(shape(theirs), shape(nobodys), "{operation}: another tenant's id is told from one that does not exist");
+        assert_eq!(
+            shape(theirs),
+            shape(nobodys),
+            "{operation}: another tenant's id is told from one that does not exist"
+        );
     }
     if let Some(Value::Object(members)) = &case.body {
         for name in ["tenant_id", "member_id", "id", "video_tenant_id", "object_key"] {
@@ -312,7 +346,11 @@ async fn sweep(operation: &str) -> usize {
     }
     if method == Method::GET && case.who != Who::Anyone {
         let theirs = app.globex();
-        let query = format!("{path}?tenant_id={t}&tenant={t}&member_id={m}", t = theirs.tenant_id(), m = theirs.member_id("owner"));
+        let query = format!(
+            "{path}?tenant_id={t}&tenant={t}&member_id={m}",
+            t = theirs.tenant_id(),
+            m = theirs.member_id("owner")
+        );
         let answer = call(rightful.clone(), query, None).await;
         attempts += 1;
         for secret in [theirs.tenant_id(), theirs.member_id("owner"), "globex"] {

@@ -29,9 +29,12 @@ async fn a_defect_is_named_by_the_doctor_and_keeps_api_and_worker_from_starting(
         ("alter table video_progress no force row level security", "video_progress"),
         ("drop policy tenant_wall on member", "member"),
         ("create table shoe (tenant_id uuid not null, id uuid not null, primary key (tenant_id, id))", "shoe"),
-        ("alter table invitation drop constraint invitation_tenant_id_invited_by_fkey; \
+        (
+            "alter table invitation drop constraint invitation_tenant_id_invited_by_fkey; \
           create unique index member_alone on member (id); \
-          alter table invitation add foreign key (invited_by) references member (id)", "invitation"),
+          alter table invitation add foreign key (invited_by) references member (id)",
+            "invitation",
+        ),
     ] {
         let app = TestApp::start().await;
         app.by_hand(plant).await;

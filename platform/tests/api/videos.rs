@@ -37,7 +37,10 @@ async fn an_athlete_streams_a_published_video_through_the_edge() {
     let athlete = app.acme().athlete();
     let stream = athlete.get(&format!("{}/stream", video(made.id()))).await.assert(200);
     let url = stream.body["url"].as_str().unwrap();
-    assert!(url.starts_with(&format!("{}/videos/tenants/{}/{}/", app.base, app.acme().tenant_id(), made.id())), "{url}");
+    assert!(
+        url.starts_with(&format!("{}/videos/tenants/{}/{}/", app.base, app.acme().tenant_id(), made.id())),
+        "{url}"
+    );
     let left = time(&stream.body["expires_at"]) - Utc::now();
     assert!(left > TimeDelta::seconds(235) && left <= TimeDelta::seconds(300), "{left}");
     assert!(time(&stream.body["renew_at"]) < time(&stream.body["expires_at"]));
@@ -59,8 +62,12 @@ async fn without_a_signature_or_with_anothers_the_edge_gives_nothing() {
     let url = stream.body["url"].as_str().unwrap();
     let (bare, query) = url.split_once('?').unwrap();
     let theirs_path = format!("{}/videos/tenants/{}/{}/source.mp4", app.base, app.globex().tenant_id(), theirs.id());
-    for refused in [bare.to_owned(), format!("{theirs_path}?{query}"), url.replace("source.mp4", "../source.mp4"), format!("{url}x")]
-    {
+    for refused in [
+        bare.to_owned(),
+        format!("{theirs_path}?{query}"),
+        url.replace("source.mp4", "../source.mp4"),
+        format!("{url}x"),
+    ] {
         let answer = app.http.get(&refused).send().await.unwrap();
         assert_eq!(answer.status(), 403, "{refused}");
     }
@@ -146,15 +153,20 @@ async fn an_upload_goes_on_where_it_stopped() {
     assert_eq!(rest.body["received"][0]["number"], 1, "{}", rest.text);
     assert_eq!(rest.body["parts"].as_array().unwrap().len(), 2);
     // Completing too early names the missing parts and loses nothing.
-    let early: Vec<Value> = rest.body["received"].as_array().unwrap().iter()
-        .map(|part| json!({"number": part["number"], "etag": part["etag"]})).collect();
+    let early: Vec<Value> = rest.body["received"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| json!({"number": part["number"], "etag": part["etag"]}))
+        .collect();
     coach.put(&path, &json!({"parts": early})).await.assert(422);
     let mut parts = early;
     parts.extend(coach.send_parts(&rest.body, &padded).await);
     let ready = coach.put(&path, &json!({"parts": parts})).await;
     // The index's offsets no longer fit behind the padding; what counts here is that the parts came together.
     assert!(matches!(ready.status.as_u16(), 200 | 422), "{}", ready.text);
-    let size = app.platform.storage.head(&format!("videos/tenants/{}/{}/source.mp4", app.acme().tenant_id(), made.id())).await;
+    let size =
+        app.platform.storage.head(&format!("videos/tenants/{}/{}/source.mp4", app.acme().tenant_id(), made.id())).await;
     assert_eq!(size.unwrap().size, padded.len() as u64);
 }
 
@@ -247,7 +259,9 @@ async fn a_viewer_resumes_on_another_device_and_late_posts_do_not_wind_back() {
     let at = |seconds: i64| (Utc::now() - TimeDelta::seconds(60 - seconds)).to_rfc3339();
     let post = |position: f64, recorded_at: String| {
         let (athlete, path) = (athlete.clone(), path.clone());
-        async move { athlete.post(&path, &json!({"position_seconds": position, "recorded_at": recorded_at})).await.assert(200) }
+        async move {
+            athlete.post(&path, &json!({"position_seconds": position, "recorded_at": recorded_at})).await.assert(200)
+        }
     };
     let (early, late) = (at(10), at(20));
     post(1.5, late.clone()).await;
@@ -257,7 +271,10 @@ async fn a_viewer_resumes_on_another_device_and_late_posts_do_not_wind_back() {
     // A completion that arrives late counts, and its older position does not.
     let finished = json!({"position_seconds": 0.2, "completed": true, "recorded_at": at(5)});
     let finished = athlete.post(&path, &finished).await.assert(200);
-    assert_eq!((finished.body["position_seconds"].as_f64(), finished.body["completed"].as_bool()), (Some(1.5), Some(true)));
+    assert_eq!(
+        (finished.body["position_seconds"].as_f64(), finished.body["completed"].as_bool()),
+        (Some(1.5), Some(true))
+    );
     // Listed with the video, for this member only.
     assert_eq!(athlete.get(VIDEOS).await.body["items"][0]["progress"]["position_seconds"], 1.5);
     assert_eq!(app.acme().athlete2().get(VIDEOS).await.body["items"][0]["progress"], Value::Null);

@@ -41,20 +41,12 @@ struct Stack {
 
 impl Stack {
     async fn start() -> Self {
-        let options = MiniStackOptions {
-            port: Port::Any,
-            data_dir: None,
-        };
+        let options = MiniStackOptions { port: Port::Any, data_dir: None };
         let ministack = MiniStack::start(options).await.unwrap();
         let shared = sdk_config(&ministack.endpoint()).await;
         let client = cognito::client(&shared);
         let pools = pools::ensure(&client, "members", "operators").await.unwrap();
-        Self {
-            ministack,
-            shared,
-            client,
-            pools,
-        }
+        Self { ministack, shared, client, pools }
     }
 
     fn members(&self) -> Directory {
@@ -68,10 +60,7 @@ impl Stack {
     /// How many mails went to an address.
     async fn mails_to(&self, address: &str) -> usize {
         let mails = self.ministack.mails().await.unwrap();
-        mails
-            .iter()
-            .filter(|mail| mail.to.iter().any(|to| to == address))
-            .count()
+        mails.iter().filter(|mail| mail.to.iter().any(|to| to == address)).count()
     }
 }
 

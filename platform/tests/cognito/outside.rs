@@ -10,16 +10,10 @@ async fn an_invitation_is_mailed_from_a_verified_sender_only() {
     let link = Url::parse("https://ffp.example/join?token=t.s").unwrap();
     let message = Message::invitation("Acme <Gym>", "Ann", &link);
 
-    assert_eq!(
-        mailer.send(BOB, &message).await,
-        Err(mail::Error::Refused("MessageRejected".into()))
-    );
+    assert_eq!(mailer.send(BOB, &message).await, Err(mail::Error::Refused("MessageRejected".into())));
     pools::ensure_sender(&ses, "ffp@ffp.example").await.unwrap();
     pools::ensure_sender(&ses, "ffp@ffp.example").await.unwrap();
-    assert_eq!(
-        mailer.send("a@b.example,c@d.example", &message).await,
-        Err(mail::Error::InvalidAddress)
-    );
+    assert_eq!(mailer.send("a@b.example,c@d.example", &message).await, Err(mail::Error::InvalidAddress));
     mailer.send(BOB, &message).await.unwrap();
     let mails = stack.ministack.mails().await.unwrap();
     let sent = mails.last().unwrap();
@@ -31,11 +25,7 @@ async fn an_invitation_is_mailed_from_a_verified_sender_only() {
 #[tokio::test]
 async fn a_service_that_is_away_is_unavailability() {
     // A port that was free a moment ago: nobody listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let shared = sdk_config(&format!("http://127.0.0.1:{port}")).await;
     let settings = PoolSettings {
         pool_id: "us-east-1_members".into(),

@@ -23,20 +23,13 @@ fn every_fault_point_is_on_the_path_of_a_flow() {
     let forgotten: Vec<&String> = points.iter().filter(|point| !named(point)).collect();
     assert!(forgotten.is_empty(), "on no flow's path: {forgotten:?}");
     for (point, _) in ELSEWHERE {
-        assert!(
-            points.contains(point) && !on_a_path.contains(point),
-            "{point} need not be listed"
-        );
+        assert!(points.contains(point) && !on_a_path.contains(point), "{point} need not be listed");
     }
 }
 
 /// What stands between `before` and the next quote, everywhere.
 fn quoted_after(text: &str, before: &str) -> BTreeSet<String> {
-    text.split(before)
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
-        .map(str::to_owned)
-        .collect()
+    text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
 }
 
 fn sources(dir: &Path) -> String {

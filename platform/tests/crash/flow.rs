@@ -25,10 +25,7 @@ pub async fn survives_every_crash(path: &[&str], flow: impl AsyncFn(&mut Trial))
     let mut calm = Trial::new(&world, None).await;
     let wanted = run(&mut calm, &flow).await;
     let steps = steps(&calm.passes);
-    let passed: Vec<String> = steps
-        .iter()
-        .map(|fault| format!("{} {}", fault.process, name(&fault.point)))
-        .collect();
+    let passed: Vec<String> = steps.iter().map(|fault| format!("{} {}", fault.process, name(&fault.point))).collect();
     assert_eq!(passed, path, "the points that the undisturbed run passes");
 
     let trials = steps.into_iter().map(|fault| {
@@ -46,15 +43,9 @@ pub async fn survives_every_crash(path: &[&str], flow: impl AsyncFn(&mut Trial))
             AssertUnwindSafe(trial).catch_unwind().await.err().map(|_| name)
         }
     });
-    let lost: Vec<String> = stream::iter(trials)
-        .buffer_unordered(AT_ONCE)
-        .filter_map(async |name| name)
-        .collect()
-        .await;
-    assert!(
-        lost.is_empty(),
-        "these crashes are not survived (each says why above): {lost:#?}"
-    );
+    let lost: Vec<String> =
+        stream::iter(trials).buffer_unordered(AT_ONCE).filter_map(async |name| name).collect().await;
+    assert!(lost.is_empty(), "these crashes are not survived (each says why above): {lost:#?}");
 }
 
 async fn run(trial: &mut Trial, flow: &impl AsyncFn(&mut Trial)) -> Left {
@@ -62,18 +53,12 @@ async fn run(trial: &mut Trial, flow: &impl AsyncFn(&mut Trial)) -> Left {
     trial.end().await;
     let now = picture(trial).await;
     trial.days_pass().await;
-    Left {
-        now,
-        later: picture(trial).await,
-    }
+    Left { now, later: picture(trial).await }
 }
 
 fn compare(wanted: &str, found: &str, when: &str) {
     let difference = difference(wanted, found);
-    assert!(
-        wanted == found,
-        "{when} it differs from the undisturbed run:\n{difference}\nthe whole:\n{found}"
-    );
+    assert!(wanted == found, "{when} it differs from the undisturbed run:\n{difference}\nthe whole:\n{found}");
 }
 
 /// Each point passed, with which pass of it in its process this is.
@@ -83,10 +68,7 @@ fn steps(passes: &[(&'static str, String)]) -> Vec<Fault> {
         let repeats = place > 0 && passes[place - 1] == *pass;
         if !repeats {
             let count = passes[..=place].iter().filter(|other| *other == pass).count();
-            steps.push(Fault {
-                process: pass.0,
-                point: format!("{}#{count}", pass.1),
-            });
+            steps.push(Fault { process: pass.0, point: format!("{}#{count}", pass.1) });
         }
     }
     steps

@@ -15,21 +15,12 @@ async fn the_job_of_a_killed_worker_is_done_by_another_one() {
     let mut trial = Trial::new(&world, None).await;
     let (owner, email) = (trial.app.acme().owner().token, trial.email("coach"));
     let invitation = json!({"email": email, "role": "coach"});
-    trial
-        .ask(
-            Ask::new(Method::POST, "/api/v1/invitations", 201)
-                .by(&owner)
-                .with(invitation),
-        )
-        .await;
+    trial.ask(Ask::new(Method::POST, "/api/v1/invitations", 201).by(&owner).with(invitation)).await;
 
     // AWS takes the call and never answers: the worker is in the middle of its job when it dies.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut environment = trial.environment().clone();
-    environment.insert(
-        "AWS_ENDPOINT_URL".to_owned(),
-        format!("http://{}", silent.local_addr().unwrap()),
-    );
+    environment.insert("AWS_ENDPOINT_URL".to_owned(), format!("http://{}", silent.local_addr().unwrap()));
     let worker = Process::start("worker", &environment, None);
     let _call = silent.accept().await.unwrap();
     worker.kill().await;
@@ -58,10 +49,5 @@ async fn the_job_of_a_killed_worker_is_done_by_another_one() {
     }
     let token = trial.app.invitation_token(&email).await;
     let acceptance = json!({"token": token, "password": "a test's password", "full_name": "Connie Coach"});
-    trial
-        .app
-        .anonymous()
-        .post("/api/v1/auth/accept-invitation", &acceptance)
-        .await
-        .assert(201);
+    trial.app.anonymous().post("/api/v1/auth/accept-invitation", &acceptance).await.assert(201);
 }

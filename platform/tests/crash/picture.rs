@@ -28,14 +28,7 @@ pub async fn picture(trial: &Trial) -> String {
     let mut database = trial.app.superuser().await;
     picture["jobs"] = sqlx::query_scalar(JOBS).fetch_one(&mut database).await.unwrap();
     picture["tables"] = tables(&mut database).await;
-    let mut names = Names {
-        known: trial
-            .emails
-            .iter()
-            .cloned()
-            .zip((0..).map(|n| format!("address {n}")))
-            .collect(),
-    };
+    let mut names = Names { known: trial.emails.iter().cloned().zip((0..).map(|n| format!("address {n}"))).collect() };
     names.replace(&mut picture);
     serde_json::to_string_pretty(&picture).unwrap()
 }
@@ -50,10 +43,7 @@ async fn tables(database: &mut PgConnection) -> Value {
     let mut tables = json!({});
     for (table, columns) in types {
         let text = format!("select coalesce(jsonb_agg(to_jsonb(t) order by t.id), '[]') from public.{table} t");
-        let mut rows: Value = sqlx::query_scalar(AssertSqlSafe(text))
-            .fetch_one(&mut *database)
-            .await
-            .unwrap();
+        let mut rows: Value = sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(&mut *database).await.unwrap();
         for row in rows.as_array_mut().unwrap() {
             for (column, kind) in &columns {
                 row[column] = plain(column, kind, row[column].take());
@@ -79,11 +69,7 @@ fn plain(column: &str, kind: &str, value: Value) -> Value {
 async fn accounts(world: &World, emails: &[String]) -> Value {
     let mut accounts = Vec::new();
     for email in emails {
-        let all = world
-            .cognito
-            .list_users()
-            .user_pool_id(&world.pool_id)
-            .filter(format!("email = \"{email}\""));
+        let all = world.cognito.list_users().user_pool_id(&world.pool_id).filter(format!("email = \"{email}\""));
         for user in all.send().await.unwrap().users() {
             let attributes: BTreeMap<_, _> = user.attributes().iter().map(|a| (a.name(), a.value())).collect();
             let status = user.user_status().map(|status| status.as_str());
@@ -95,24 +81,13 @@ async fn accounts(world: &World, emails: &[String]) -> Value {
 
 async fn bucket(world: &World, bucket: &str) -> Value {
     let listed = world.s3.list_object_versions().bucket(bucket).send().await.unwrap();
-    let versions = listed
-        .versions()
-        .iter()
-        .map(|v| json!({"key": v.key(), "size": v.size(), "etag": v.e_tag()}));
+    let versions = listed.versions().iter().map(|v| json!({"key": v.key(), "size": v.size(), "etag": v.e_tag()}));
     let markers = listed.delete_markers().iter().map(|marker| json!(marker.key()));
     let begun = world.s3.list_multipart_uploads().bucket(bucket).send().await.unwrap();
     let mut uploads = Vec::new();
     for upload in begun.uploads() {
         let (key, id) = (upload.key().unwrap(), upload.upload_id().unwrap());
-        let parts = world
-            .s3
-            .list_parts()
-            .bucket(bucket)
-            .key(key)
-            .upload_id(id)
-            .send()
-            .await
-            .unwrap();
+        let parts = world.s3.list_parts().bucket(bucket).key(key).upload_id(id).send().await.unwrap();
         let parts: Vec<_> = parts
             .parts()
             .iter()
@@ -182,9 +157,6 @@ pub fn difference(wanted: &str, found: &str) -> String {
 fn ids_are_numbered_in_the_order_of_their_appearance_and_keep_their_number() {
     let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
     let mut value = json!([one.to_string(), {"key": format!("videos/{two}/{one}.mp4")}, "ann@example.com", "2024"]);
-    Names {
-        known: [("ann@example.com".to_owned(), "address 0".to_owned())].into(),
-    }
-    .replace(&mut value);
+    Names { known: [("ann@example.com".to_owned(), "address 0".to_owned())].into() }.replace(&mut value);
     assert_eq!(value, json!(["#1", {"key": "videos/#2/#1.mp4"}, "address 0", "2024"]));
 }

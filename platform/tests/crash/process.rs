@@ -33,9 +33,7 @@ pub struct Process {
 impl Process {
     /// Starts a command in this environment and no other; with a fault it dies behind that call.
     pub fn start(command: &str, environment: &HashMap<String, String>, fault: Option<&str>) -> Self {
-        let inherited = ["PATH", "HOME", "TMPDIR"]
-            .into_iter()
-            .filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let inherited = ["PATH", "HOME", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let mut child = Command::new(env!("CARGO_BIN_EXE_platform"))
             .arg(command)
             .env_clear()
@@ -50,10 +48,8 @@ impl Process {
             .spawn()
             .unwrap();
         let lines = Arc::default();
-        let readers = vec![
-            collect(child.stdout.take().unwrap(), &lines),
-            collect(child.stderr.take().unwrap(), &lines),
-        ];
+        let readers =
+            vec![collect(child.stdout.take().unwrap(), &lines), collect(child.stderr.take().unwrap(), &lines)];
         Self { child, lines, readers }
     }
 
@@ -75,12 +71,7 @@ impl Process {
     async fn is_ready(&mut self, url: &str) -> bool {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let ready = async {
-            while !client
-                .get(url)
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
-            {
+            while !client.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 if self.has_ended() {
                     return false;
                 }
@@ -100,12 +91,7 @@ impl Process {
     /// Waits for its death by the fault.
     pub async fn dies_of_its_fault(mut self) {
         let status = self.end().await;
-        assert_eq!(
-            status.signal(),
-            Some(SIGABRT),
-            "it ended otherwise ({status}): {}",
-            self.output()
-        );
+        assert_eq!(status.signal(), Some(SIGABRT), "it ended otherwise ({status}): {}", self.output());
     }
 
     /// Kills it, as `kill -9` does.
@@ -130,9 +116,7 @@ impl Process {
 
     async fn end(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        ended
-            .unwrap_or_else(|_| panic!("it runs on: {}", self.output()))
-            .unwrap()
+        ended.unwrap_or_else(|_| panic!("it runs on: {}", self.output())).unwrap()
     }
 
     /// What it wrote so far.

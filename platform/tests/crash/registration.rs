@@ -25,16 +25,8 @@ fn credentials(email: &str, password: &str) -> Value {
 
 async fn confirm_and_log_in(trial: &mut Trial, email: &str) {
     // Repeated, it is told that the code was used: whoever confirmed can log in.
-    trial
-        .ask(
-            Ask::new(Method::POST, CONFIRM, 204)
-                .with(confirmation(email))
-                .or_when_repeated(422),
-        )
-        .await;
-    trial
-        .ask(Ask::new(Method::POST, LOGIN, 200).with(credentials(email, PASSWORD)))
-        .await;
+    trial.ask(Ask::new(Method::POST, CONFIRM, 204).with(confirmation(email)).or_when_repeated(422)).await;
+    trial.ask(Ask::new(Method::POST, LOGIN, 200).with(credentials(email, PASSWORD))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,9 +43,7 @@ async fn registering_a_business_survives_every_crash() {
     ];
     survives_every_crash(&path, async |trial: &mut Trial| {
         let email = trial.email("founder");
-        trial
-            .ask(Ask::new(Method::POST, REGISTER, 201).with(registration(&email, Some("Crash Gym"))))
-            .await;
+        trial.ask(Ask::new(Method::POST, REGISTER, 201).with(registration(&email, Some("Crash Gym")))).await;
         confirm_and_log_in(trial, &email).await;
     })
     .await;
@@ -83,13 +73,9 @@ async fn registering_over_an_unconfirmed_address_survives_every_crash() {
     survives_every_crash(&path, async |trial: &mut Trial| {
         let email = trial.email("founder");
         registered_by_somebody_else(trial, &email).await;
-        trial
-            .ask(Ask::new(Method::POST, REGISTER, 201).with(registration(&email, None)))
-            .await;
+        trial.ask(Ask::new(Method::POST, REGISTER, 201).with(registration(&email, None))).await;
         confirm_and_log_in(trial, &email).await;
-        trial
-            .ask(Ask::new(Method::POST, LOGIN, 401).with(credentials(&email, OLD_PASSWORD)))
-            .await;
+        trial.ask(Ask::new(Method::POST, LOGIN, 401).with(credentials(&email, OLD_PASSWORD))).await;
     })
     .await;
 }
@@ -97,21 +83,8 @@ async fn registering_over_an_unconfirmed_address_survives_every_crash() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_password_is_dead_from_the_first_change_on_even_if_nobody_tries_again() {
     let world = World::new().await;
-    for point in [
-        "db.delete_pending",
-        "cognito.delete",
-        "cognito.sign_up",
-        "cognito.set_tenant",
-        "db.register",
-    ] {
-        let mut trial = Trial::new(
-            &world,
-            Some(Fault {
-                process: "api",
-                point: point.to_owned(),
-            }),
-        )
-        .await;
+    for point in ["db.delete_pending", "cognito.delete", "cognito.sign_up", "cognito.set_tenant", "db.register"] {
+        let mut trial = Trial::new(&world, Some(Fault { process: "api", point: point.to_owned() })).await;
         let email = trial.email("founder");
         registered_by_somebody_else(&trial, &email).await;
         let register = Ask::new(Method::POST, REGISTER, 201).with(registration(&email, None));

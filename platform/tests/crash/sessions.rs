@@ -23,28 +23,17 @@ async fn the_new_password_counts(trial: &Trial, email: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changing_a_password_survives_every_crash() {
-    let path = [
-        "api cognito.authenticate",
-        "api cognito.set_password",
-        "api cognito.global_sign_out",
-        "api db.end_sessions",
-    ];
+    let path =
+        ["api cognito.authenticate", "api cognito.set_password", "api cognito.global_sign_out", "api db.end_sessions"];
     survives_every_crash(&path, async |trial: &mut Trial| {
         let email = trial.email("careful");
         let person = trial.app.register_individual(&email).await;
         let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
         // Repeated, it is refused: the change has ended the caller's own session as well.
-        let ask = Ask::new(Method::PUT, "/api/v1/me/password", 204)
-            .by(&person.id_token)
-            .with(change);
+        let ask = Ask::new(Method::PUT, "/api/v1/me/password", 204).by(&person.id_token).with(change);
         trial.ask(ask.or_when_repeated(401)).await;
         the_new_password_counts(trial, &email).await;
-        trial
-            .app
-            .with_token(person.id_token)
-            .get("/api/v1/me")
-            .await
-            .assert(401);
+        trial.app.with_token(person.id_token).get("/api/v1/me").await.assert(401);
     })
     .await;
 }
@@ -83,13 +72,7 @@ async fn changing_a_role_survives_every_crash_and_the_account_repeats_it() {
         let owner = trial.app.acme().details("owner").clone();
         let member = trial.app.invite_and_accept(&owner, &email, "athlete").await;
         let path = format!("/api/v1/members/{}", member.member_id);
-        trial
-            .ask(
-                Ask::new(Method::PATCH, &path, 200)
-                    .by(&owner.id_token)
-                    .with(json!({"role": "coach"})),
-            )
-            .await;
+        trial.ask(Ask::new(Method::PATCH, &path, 200).by(&owner.id_token).with(json!({"role": "coach"}))).await;
         trial.work().await;
     })
     .await;

@@ -28,11 +28,7 @@ impl World {
     pub async fn new() -> Self {
         let aws = aws(&stack().ministack.endpoint());
         let sdk = aws.sdk().await;
-        Self {
-            cognito: cognito::client(&sdk),
-            s3: aws.s3(&sdk),
-            pool_id: stack().members_pool.pool_id.clone(),
-        }
+        Self { cognito: cognito::client(&sdk), s3: aws.s3(&sdk), pool_id: stack().members_pool.pool_id.clone() }
     }
 }
 
@@ -76,15 +72,7 @@ pub struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     pub fn new(method: Method, path: &'a str, done: u16) -> Self {
-        Self {
-            method,
-            path,
-            token: "",
-            body: None,
-            idempotency_key: None,
-            done,
-            done_before: 0,
-        }
+        Self { method, path, token: "", body: None, idempotency_key: None, done, done_before: 0 }
     }
 
     pub fn by(self, token: &'a str) -> Self {
@@ -92,24 +80,15 @@ impl<'a> Ask<'a> {
     }
 
     pub fn with(self, body: Value) -> Self {
-        Self {
-            body: Some(body),
-            ..self
-        }
+        Self { body: Some(body), ..self }
     }
 
     pub fn key(self, key: &'a str) -> Self {
-        Self {
-            idempotency_key: Some(key),
-            ..self
-        }
+        Self { idempotency_key: Some(key), ..self }
     }
 
     pub fn or_when_repeated(self, status: u16) -> Self {
-        Self {
-            done_before: status,
-            ..self
-        }
+        Self { done_before: status, ..self }
     }
 }
 
@@ -150,14 +129,7 @@ impl Trial {
             if let Some(answer) = self.try_once(&ask).await {
                 let status = answer.status.as_u16();
                 let right = status == ask.done || (tried > 0 && status == ask.done_before);
-                assert!(
-                    right,
-                    "{} {} at try {}: {status} {}",
-                    ask.method,
-                    ask.path,
-                    tried + 1,
-                    answer.text
-                );
+                assert!(right, "{} {} at try {}: {status} {}", ask.method, ask.path, tried + 1, answer.text);
                 return answer;
             }
         }
@@ -208,8 +180,7 @@ impl Trial {
             sleep(GLANCE).await;
         }
         if self.fault.is_none() {
-            self.passes
-                .extend(worker.stop().await.into_iter().map(|point| ("worker", point)));
+            self.passes.extend(worker.stop().await.into_iter().map(|point| ("worker", point)));
         }
     }
 
@@ -237,16 +208,9 @@ impl Trial {
     /// Days pass: every job that waits for its day has been done, and none is left.
     pub async fn days_pass(&self) {
         for _ in 0..5 {
-            self.app
-                .by_hand("update graphile_worker._private_jobs set run_at = now()")
-                .await;
+            self.app.by_hand("update graphile_worker._private_jobs set run_at = now()").await;
             self.app.run_jobs().await;
-            if self
-                .app
-                .count("select count(*) from graphile_worker._private_jobs")
-                .await
-                == 0
-            {
+            if self.app.count("select count(*) from graphile_worker._private_jobs").await == 0 {
                 return;
             }
         }
@@ -272,10 +236,7 @@ impl Trial {
 
     /// The fault, if this process is to die of it and none did yet.
     fn fault_of(&self, process: &str) -> Option<String> {
-        let fault = self
-            .fault
-            .as_ref()
-            .filter(|fault| fault.process == process && !self.struck)?;
+        let fault = self.fault.as_ref().filter(|fault| fault.process == process && !self.struck)?;
         Some(fault.point.clone())
     }
 }
@@ -283,13 +244,6 @@ impl Trial {
 async fn versioned_bucket(s3: &aws_sdk_s3::Client, bucket: &str) {
     use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
     s3.create_bucket().bucket(bucket).send().await.unwrap();
-    let versioned = VersioningConfiguration::builder()
-        .status(BucketVersioningStatus::Enabled)
-        .build();
-    s3.put_bucket_versioning()
-        .bucket(bucket)
-        .versioning_configuration(versioned)
-        .send()
-        .await
-        .unwrap();
+    let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioned).send().await.unwrap();
 }

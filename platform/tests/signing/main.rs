@@ -34,24 +34,19 @@ fn policies_parameters_and_rsa_signatures_equal_botocores() {
             (case, sign_canned(&key, url, END).unwrap(), policy)
         })
         .chain(
-            [
-                (None, None),
-                (Some(END - 300), None),
-                (None, Some("192.0.2.0/24")),
-                (Some(END - 1), Some("203.0.113.9")),
-            ]
-            .map(|(start, clients)| {
-                let case = json!({"canned": false, "url": &master, "resource": format!("{FOLDER}*"),
+            [(None, None), (Some(END - 300), None), (None, Some("192.0.2.0/24")), (Some(END - 1), Some("203.0.113.9"))]
+                .map(|(start, clients)| {
+                    let case = json!({"canned": false, "url": &master, "resource": format!("{FOLDER}*"),
                     "ends_at": END, "starts_at": start, "clients": clients});
-                let mut policy = Policy::custom(Resource::prefix(FOLDER).unwrap(), END).unwrap();
-                if let Some(start) = start {
-                    policy = policy.starting_at(start).unwrap();
-                }
-                if let Some(clients) = clients {
-                    policy = policy.for_clients(clients.parse().unwrap()).unwrap();
-                }
-                (case, sign_custom(&key, &master, &policy).unwrap(), policy)
-            }),
+                    let mut policy = Policy::custom(Resource::prefix(FOLDER).unwrap(), END).unwrap();
+                    if let Some(start) = start {
+                        policy = policy.starting_at(start).unwrap();
+                    }
+                    if let Some(clients) = clients {
+                        policy = policy.for_clients(clients.parse().unwrap()).unwrap();
+                    }
+                    (case, sign_custom(&key, &master, &policy).unwrap(), policy)
+                }),
         )
         .collect();
     let asked = json!({"id": "K2JCJMDEHXQW5F", "key": pem, "cases": ours.iter().map(|o| &o.0).collect::<Vec<_>>()});
@@ -62,11 +57,7 @@ fn policies_parameters_and_rsa_signatures_equal_botocores() {
         assert_eq!(policy.text(), theirs["policy"].as_str().unwrap(), "{case}");
         // Equal to the last byte, so also in the order of the parameters.
         let hash = format!("&Hash-Algorithm={HASH_ALGORITHM}");
-        assert_eq!(
-            url.strip_suffix(&hash).unwrap(),
-            theirs["url"].as_str().unwrap(),
-            "{case}"
-        );
+        assert_eq!(url.strip_suffix(&hash).unwrap(), theirs["url"].as_str().unwrap(), "{case}");
     }
 }
 
@@ -84,23 +75,14 @@ fn openssl_verifies_urls_and_cookies_of_every_kind_of_key() {
         let query = query(&url);
         assert_eq!(query["Expires"], END.to_string());
         assert_eq!(query["Key-Pair-Id"], "KEDGE");
-        assert!(
-            verifies(&public, canned.as_bytes(), &decoded(&query["Signature"])),
-            "{kind}"
-        );
-        assert!(
-            !verifies(&public, b"another policy", &decoded(&query["Signature"])),
-            "{kind}"
-        );
+        assert!(verifies(&public, canned.as_bytes(), &decoded(&query["Signature"])), "{kind}");
+        assert!(!verifies(&public, b"another policy", &decoded(&query["Signature"])), "{kind}");
 
         let policy = Policy::custom(Resource::prefix(FOLDER).unwrap(), END).unwrap();
         let cookies: BTreeMap<_, _> = sign_cookies(&key, &policy).unwrap().pairs().iter().cloned().collect();
         let sent = decoded(&cookies["CloudFront-Policy"]);
         assert_eq!(String::from_utf8(sent.clone()).unwrap(), policy.text());
-        assert!(
-            verifies(&public, &sent, &decoded(&cookies["CloudFront-Signature"])),
-            "{kind}"
-        );
+        assert!(verifies(&public, &sent, &decoded(&cookies["CloudFront-Signature"])), "{kind}");
         assert_eq!(cookies["CloudFront-Hash-Algorithm"], "SHA256");
     }
 }
@@ -116,23 +98,14 @@ fn policies_equal_those_of_awss_javascript_signer() {
         let end = 1_767_225_600; // 2026-01-01T00:00:00Z, in every vector
         let policy = if let Some(text) = input["policy"].as_str() {
             let wanted: Value = serde_json::from_str(text).unwrap();
-            let folder = wanted["Statement"][0]["Resource"]
-                .as_str()
-                .unwrap()
-                .trim_end_matches('*');
+            let folder = wanted["Statement"][0]["Resource"].as_str().unwrap().trim_end_matches('*');
             Policy::custom(Resource::prefix(folder).unwrap(), end).unwrap()
         } else {
             let resource = Resource::object(input["url"].as_str().unwrap()).unwrap();
             match (input.get("dateGreaterThan"), input["ipAddress"].as_str()) {
                 (None, None) => Policy::canned(resource, end).unwrap(),
-                (Some(_), _) => Policy::custom(resource, end)
-                    .unwrap()
-                    .starting_at(1_767_139_200)
-                    .unwrap(),
-                (_, Some(ip)) => Policy::custom(resource, end)
-                    .unwrap()
-                    .for_clients(ip.parse().unwrap())
-                    .unwrap(),
+                (Some(_), _) => Policy::custom(resource, end).unwrap().starting_at(1_767_139_200).unwrap(),
+                (_, Some(ip)) => Policy::custom(resource, end).unwrap().for_clients(ip.parse().unwrap()).unwrap(),
             }
         };
         let theirs = query(vector["signed_url"].as_str().unwrap());
@@ -144,16 +117,10 @@ fn policies_equal_those_of_awss_javascript_signer() {
         // Their signature fits our text: also where the text itself does not travel.
         if theirs.get("Hash-Algorithm").is_some_and(|hash| hash == HASH_ALGORITHM) {
             with_sha256 += 1;
-            assert!(
-                verifies(&public, policy.text().as_bytes(), &decoded(&theirs["Signature"])),
-                "{name}"
-            );
+            assert!(verifies(&public, policy.text().as_bytes(), &decoded(&theirs["Signature"])), "{name}");
         }
     }
-    assert_eq!(
-        with_sha256, 2,
-        "the vectors hold a canned and a custom policy with SHA-256"
-    );
+    assert_eq!(with_sha256, 2, "the vectors hold a canned and a custom policy with SHA-256");
 }
 
 #[test]
@@ -193,11 +160,7 @@ fn a_url_that_could_change_the_policy_or_never_verify_is_refused() {
         let text = refused(url);
         assert!(text.contains(reason), "{url:?}: {text}");
     }
-    for fine in [
-        URL,
-        "http://127.0.0.1:8080/videos/a%20b.mp4?v=1&w=(2)",
-        "https://e.example/a%2A%3F.mp4",
-    ] {
+    for fine in [URL, "http://127.0.0.1:8080/videos/a%20b.mp4?v=1&w=(2)", "https://e.example/a%2A%3F.mp4"] {
         assert_eq!(Resource::object(fine).unwrap().pattern(), fine);
     }
 }
@@ -212,19 +175,11 @@ fn a_prefix_opens_its_folder_and_no_more() {
 
     let prefix = Resource::prefix(FOLDER).unwrap();
     assert_eq!(prefix.pattern(), format!("{FOLDER}*"));
-    assert_eq!(
-        Policy::canned(prefix.clone(), END).unwrap_err(),
-        SignError::NotCanned("prefix")
-    );
+    assert_eq!(Policy::canned(prefix.clone(), END).unwrap_err(), SignError::NotCanned("prefix"));
     let key = rsa_key("K1");
     let policy = Policy::custom(prefix, END).unwrap();
     assert!(sign_custom(&key, &format!("{FOLDER}720p/1.m4s"), &policy).is_ok());
-    let error = sign_custom(
-        &key,
-        "https://media.example.com/videos/tenants/0190/8/hls/1.m4s",
-        &policy,
-    )
-    .unwrap_err();
+    let error = sign_custom(&key, "https://media.example.com/videos/tenants/0190/8/hls/1.m4s", &policy).unwrap_err();
     assert!(error.to_string().contains(FOLDER), "{error}");
 
     let cookies = sign_cookies(&key, &policy).unwrap();
@@ -232,10 +187,7 @@ fn a_prefix_opens_its_folder_and_no_more() {
     let secure = cookies.set_cookie_values(Some("example.com"), true);
     assert_eq!(secure.len(), 4);
     for value in &secure {
-        assert!(
-            value.contains("; Path=/videos/tenants/0190/7/hls/; Domain=example.com; Secure; HttpOnly"),
-            "{value}"
-        );
+        assert!(value.contains("; Path=/videos/tenants/0190/7/hls/; Domain=example.com; Secure; HttpOnly"), "{value}");
         assert!(!value.contains("Max-Age"), "{value}");
     }
     assert!(!cookies.set_cookie_values(None, false)[0].contains("Secure"));
@@ -244,16 +196,10 @@ fn a_prefix_opens_its_folder_and_no_more() {
 #[test]
 fn times_and_addresses_that_make_no_sense_are_refused() {
     let custom = || Policy::custom(Resource::object(URL).unwrap(), END).unwrap();
-    assert_eq!(
-        custom().starting_at(END).unwrap_err(),
-        SignError::Window { start: END, end: END }
-    );
+    assert_eq!(custom().starting_at(END).unwrap_err(), SignError::Window { start: END, end: END });
     assert!(Policy::canned(Resource::object(URL).unwrap(), 0).is_err());
     let canned = Policy::canned(Resource::object(URL).unwrap(), END).unwrap();
-    assert_eq!(
-        canned.clone().starting_at(1).unwrap_err(),
-        SignError::NotCanned("start")
-    );
+    assert_eq!(canned.clone().starting_at(1).unwrap_err(), SignError::NotCanned("start"));
     assert!(canned.for_clients("192.0.2.1".parse().unwrap()).is_err());
     for ip in [
         "",
@@ -271,11 +217,7 @@ fn times_and_addresses_that_make_no_sense_are_refused() {
     ] {
         assert!(matches!(ip.parse::<Ipv4Cidr>(), Err(SignError::Ip(_))), "{ip:?}");
     }
-    for (ip, text) in [
-        ("192.0.2.7", "192.0.2.7/32"),
-        ("10.0.0.0/8", "10.0.0.0/8"),
-        ("0.0.0.0/0", "0.0.0.0/0"),
-    ] {
+    for (ip, text) in [("192.0.2.7", "192.0.2.7/32"), ("10.0.0.0/8", "10.0.0.0/8"), ("0.0.0.0/0", "0.0.0.0/0")] {
         assert_eq!(ip.parse::<Ipv4Cidr>().unwrap().to_string(), text);
     }
 }
@@ -283,10 +225,7 @@ fn times_and_addresses_that_make_no_sense_are_refused() {
 #[test]
 fn an_object_key_becomes_a_path_that_means_the_same() {
     let edge = Url::parse("http://127.0.0.1:9001").unwrap();
-    assert_eq!(
-        object_url(&edge, "videos/a b/ü?*.mp4").unwrap(),
-        "http://127.0.0.1:9001/videos/a%20b/%C3%BC%3F%2A.mp4"
-    );
+    assert_eq!(object_url(&edge, "videos/a b/ü?*.mp4").unwrap(), "http://127.0.0.1:9001/videos/a%20b/%C3%BC%3F%2A.mp4");
     for bad in ["", "/a", "a//b", "a/../b", "a/."] {
         assert!(object_url(&edge, bad).is_err(), "{bad:?}");
     }
@@ -298,33 +237,18 @@ fn keys_of_other_kinds_and_damaged_keys_are_refused() {
     for (arguments, wanted) in [
         (&["genrsa", "1024"][..], KeyError::Unsupported),
         (&["genrsa", "3072"], KeyError::Unsupported),
-        (
-            &["ecparam", "-name", "secp384r1", "-genkey", "-noout"],
-            KeyError::Unsupported,
-        ),
+        (&["ecparam", "-name", "secp384r1", "-genkey", "-noout"], KeyError::Unsupported),
         (&["genpkey", "-algorithm", "ed25519"], KeyError::Unsupported),
-        (
-            &["genrsa", "-aes128", "-passout", "pass:secret", "2048"],
-            KeyError::Encrypted,
-        ),
-        (
-            &["genrsa", "-traditional", "-aes128", "-passout", "pass:secret", "2048"],
-            KeyError::Encrypted,
-        ),
+        (&["genrsa", "-aes128", "-passout", "pass:secret", "2048"], KeyError::Encrypted),
+        (&["genrsa", "-traditional", "-aes128", "-passout", "pass:secret", "2048"], KeyError::Encrypted),
     ] {
         let error = SigningKey::from_pem("K1", &openssl(arguments, "")).unwrap_err();
         assert_eq!(error, wanted, "{arguments:?}");
     }
     let pem = openssl(&["genrsa", "2048"], "");
     assert_eq!(SigningKey::from_pem("K1", "").unwrap_err(), KeyError::NotPem);
-    assert_eq!(
-        SigningKey::from_pem("K1", &pem[..pem.len() / 2]).unwrap_err(),
-        KeyError::NotPem
-    );
-    assert_eq!(
-        SigningKey::from_pem("K1", &openssl(&["pkey", "-pubout"], &pem)).unwrap_err(),
-        KeyError::NotPem
-    );
+    assert_eq!(SigningKey::from_pem("K1", &pem[..pem.len() / 2]).unwrap_err(), KeyError::NotPem);
+    assert_eq!(SigningKey::from_pem("K1", &openssl(&["pkey", "-pubout"], &pem)).unwrap_err(), KeyError::NotPem);
     for id in ["", "K 1", "K1&Expires=9", "K1;", "Kü"] {
         assert_eq!(SigningKey::from_pem(id, &pem).unwrap_err(), KeyError::Id, "{id:?}");
     }
@@ -335,10 +259,7 @@ fn a_generated_key_signs_and_is_known_by_its_public_half() {
     let made = SigningKey::generate_rsa().unwrap();
     let key = SigningKey::from_pem(&made.id, made.private_pem.expose_secret()).unwrap();
     assert_eq!(key.public_key_pem().unwrap(), made.public_pem);
-    assert_eq!(
-        openssl(&["pkey", "-pubin", "-pubout"], &made.public_pem),
-        made.public_pem
-    );
+    assert_eq!(openssl(&["pkey", "-pubin", "-pubout"], &made.public_pem), made.public_pem);
     assert!(made.id.len() == 14 && made.id.starts_with('K'), "{}", made.id);
     assert_ne!(made.id, SigningKey::generate_rsa().unwrap().id);
     let signature = decoded(&query(&sign_canned(&key, URL, END).unwrap())["Signature"]);
@@ -370,10 +291,7 @@ fn four_to_five_minutes_are_left_at_any_moment_and_two_after_the_renewal() {
         let slot = Slot::at(now);
         let left = slot.expires_at - now;
         assert!((241..=300).contains(&left), "{now}: {left}");
-        assert!(
-            slot.renew_at > now + 60 && slot.renew_at < slot.expires_at - 60,
-            "{now}"
-        );
+        assert!(slot.renew_at > now + 60 && slot.renew_at < slot.expires_at - 60, "{now}");
         // A player that renews on time gets a signature that reaches further.
         assert!(Slot::at(slot.renew_at).expires_at > slot.expires_at);
     }
@@ -391,48 +309,25 @@ fn a_minute_shares_a_signature_but_never_across_tenants_videos_objects_or_keys()
     assert_eq!(query(&first.url)["Expires"], first.slot.expires_at.to_string());
 
     let differs = |viewing, url: &str, now| assert_ne!(signer.object(viewing, url, now).unwrap().url, first.url);
-    differs(
-        Viewing {
-            tenant: Uuid::now_v7(),
-            ..viewing
-        },
-        URL,
-        start,
-    );
-    differs(
-        Viewing {
-            video: Uuid::now_v7(),
-            ..viewing
-        },
-        URL,
-        start,
-    );
+    differs(Viewing { tenant: Uuid::now_v7(), ..viewing }, URL, start);
+    differs(Viewing { video: Uuid::now_v7(), ..viewing }, URL, start);
     differs(viewing, &format!("{URL}?v=2"), start);
     differs(viewing, URL, start + 60);
 
     let cookies = signer.prefix(viewing, FOLDER, start).unwrap();
     assert_eq!(signer.prefix(viewing, FOLDER, start + 1).unwrap(), cookies);
-    let other = Viewing {
-        tenant: Uuid::now_v7(),
-        ..viewing
-    };
+    let other = Viewing { tenant: Uuid::now_v7(), ..viewing };
     assert_ne!(signer.prefix(other, FOLDER, start).unwrap().cookies, cookies.cookies);
 
     signer.rotate(SigningKey::from_pem("K2", &pem).unwrap());
     let rotated = signer.object(viewing, URL, start).unwrap();
     assert_eq!(query(&rotated.url)["Key-Pair-Id"], "K2");
     assert_eq!(signer.current().id(), "K2");
-    assert_eq!(
-        signer.object(viewing, "https://e.example/a b", start),
-        Err(SignError::Unencoded("whitespace".into()))
-    );
+    assert_eq!(signer.object(viewing, "https://e.example/a b", start), Err(SignError::Unencoded("whitespace".into())));
 }
 
 fn viewing() -> Viewing {
-    Viewing {
-        tenant: Uuid::now_v7(),
-        video: Uuid::now_v7(),
-    }
+    Viewing { tenant: Uuid::now_v7(), video: Uuid::now_v7() }
 }
 
 fn rsa_key(id: &str) -> SigningKey {

@@ -95,10 +95,7 @@ pub(super) async fn examine(connection: &mut PgConnection, role: &str, found: &m
             remedy: "starts with app.tenant_id, app.member_id or app.role set: remove it from the role, database or URL",
         },
     ];
-    for Fact {
-        code, object, remedy, ..
-    } in facts.into_iter().filter(|fact| !fact.holds)
-    {
+    for Fact { code, object, remedy, .. } in facts.into_iter().filter(|fact| !fact.holds) {
         found.insert(Defect { code, object, remedy });
     }
     examine_timeouts(connection, role, found).await?;
@@ -108,11 +105,8 @@ pub(super) async fn examine(connection: &mut PgConnection, role: &str, found: &m
 /// Data rule 13, milliseconds. Zero stands for none, so a limit may be lower and not zero.
 async fn examine_timeouts(connection: &mut PgConnection, role: &str, found: &mut BTreeSet<Defect>) -> Result<()> {
     let statement = if role == "ffp_worker" { 300_000 } else { 5_000 };
-    let limits = [
-        ("statement_timeout", statement),
-        ("lock_timeout", 2_000),
-        ("idle_in_transaction_session_timeout", 10_000),
-    ];
+    let limits =
+        [("statement_timeout", statement), ("lock_timeout", 2_000), ("idle_in_transaction_session_timeout", 10_000)];
     for (setting, limit) in limits {
         let value: i32 = sqlx::query_scalar("select setting::int from pg_catalog.pg_settings where name = $1")
             .bind(setting)

@@ -9,18 +9,9 @@ use crate::Result;
 
 /// What policies ask. Whoever changes one changes every policy, so their sources are written out here.
 const ASKED_BY_POLICIES: [(&str, &str); 4] = [
-    (
-        "public.app_member()",
-        "select nullif(current_setting('app.member_id', true), '')::uuid",
-    ),
-    (
-        "public.app_role()",
-        "select coalesce(current_setting('app.role', true), '')",
-    ),
-    (
-        "public.platform_tenant()",
-        "select '00000000-0000-7000-8000-000000000001'::uuid",
-    ),
+    ("public.app_member()", "select nullif(current_setting('app.member_id', true), '')::uuid"),
+    ("public.app_role()", "select coalesce(current_setting('app.role', true), '')"),
+    ("public.platform_tenant()", "select '00000000-0000-7000-8000-000000000001'::uuid"),
     (
         "public.role_rank(text)",
         "select case role when 'system' then 9 when 'operator' then 8 when 'owner' then 4 when 'admin' then 3 \
@@ -56,11 +47,7 @@ pub(super) async fn examine(connection: &mut PgConnection, found: &mut BTreeSet<
     for row in rows {
         let name: String = row.try_get("name")?;
         let mut report = |code, remedy| {
-            found.insert(Defect {
-                code,
-                object: name.clone(),
-                remedy,
-            });
+            found.insert(Defect { code, object: name.clone(), remedy });
         };
         let expected = ASKED_BY_POLICIES.iter().find(|(asked, _)| *asked == name);
         if let Some((_, source)) = expected

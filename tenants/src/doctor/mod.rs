@@ -46,11 +46,8 @@ struct Check {
 }
 
 /// Each pool and the role it must connect as.
-const DOORS: [(Door, &str); 3] = [
-    (Door::App, "ffp_app"),
-    (Door::Worker, "ffp_worker"),
-    (Door::Operator, "ffp_operator"),
-];
+const DOORS: [(Door, &str); 3] =
+    [(Door::App, "ffp_app"), (Door::Worker, "ffp_worker"), (Door::Operator, "ffp_operator")];
 
 /// The tables outside row protection, each with its reason. Any other table that is not protected is a defect.
 const OUTSIDE: [(&str, &str); 2] = [
@@ -108,10 +105,7 @@ pub async fn diagnose(tenants: &Tenants) -> Result<Vec<Defect>> {
     let mut found = BTreeSet::new();
     let mut examined = None;
     for (door, role) in DOORS {
-        let mut tx = tenants
-            .pool(door)
-            .begin_with("begin isolation level repeatable read read only")
-            .await?;
+        let mut tx = tenants.pool(door).begin_with("begin isolation level repeatable read read only").await?;
         let database = connection::examine(&mut tx, role, &mut found).await?;
         match &examined {
             None => {
@@ -123,11 +117,7 @@ pub async fn diagnose(tenants: &Tenants) -> Result<Vec<Defect>> {
                 let object = format!("the pool for {role}");
                 let remedy =
                     "connects to another database than the application's, which is the one examined: correct its URL";
-                found.insert(Defect {
-                    code: "connection.database",
-                    object,
-                    remedy,
-                });
+                found.insert(Defect { code: "connection.database", object, remedy });
             }
         }
         tx.rollback().await?;
@@ -138,9 +128,7 @@ pub async fn diagnose(tenants: &Tenants) -> Result<Vec<Defect>> {
 /// What is the same whoever looks: the system catalogues are open to every role.
 async fn examine_database(connection: &mut PgConnection, found: &mut BTreeSet<Defect>) -> Result<()> {
     // From here on every name and expression is printed with its schema, whatever the role's own path is.
-    sqlx::query("select set_config('search_path', 'pg_catalog', true)")
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query("select set_config('search_path', 'pg_catalog', true)").execute(&mut *connection).await?;
     for checks in [connection::CHECKS, tables::CHECKS, keys::CHECKS, grants::CHECKS] {
         for check in checks {
             run(connection, check, found).await?;
@@ -157,10 +145,6 @@ async fn run(connection: &mut PgConnection, check: &Check, found: &mut BTreeSet<
         .bind(tables::SHARED_WALL)
         .fetch_all(connection)
         .await?;
-    found.extend(objects.into_iter().map(|object| Defect {
-        code: check.code,
-        object,
-        remedy: check.remedy,
-    }));
+    found.extend(objects.into_iter().map(|object| Defect { code: check.code, object, remedy: check.remedy }));
     Ok(())
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::Problem;
 use crate::{
-    Actor, Error, MemberId, MemberStatus, OperatorScope, Permission, Result, Role, Tenant, TenantId, TenantStatus, Tenants,
+    Actor, Error, MemberId, MemberStatus, OperatorScope, Permission, Result, Role, Tenant, TenantId, TenantStatus,
+    Tenants,
     scope::Door,
     tokens::{IssuerKind, TokenError, Verified},
 };

@@ -54,33 +54,19 @@ where
                     .ok()
                     .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()))
                     .ok_or_else(|| {
-                        Problem::invalid(
-                            "Idempotency-Key",
-                            "must be 1 to 255 visible ASCII characters without spaces",
-                        )
+                        Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters without spaces")
                     })?
                     .to_owned(),
             ),
             (Some(_), Some(_)) => return Err(Problem::invalid("Idempotency-Key", "must be given once")),
         };
         let path = request.uri().path().to_owned();
-        let template = request
-            .extensions()
-            .get::<MatchedPath>()
-            .map_or(path.as_str(), MatchedPath::as_str);
+        let template = request.extensions().get::<MatchedPath>().map_or(path.as_str(), MatchedPath::as_str);
         let route = format!("{} {template}", request.method());
         let (body, bytes) = json::read(request, state).await?;
         // The path is part of the request: the same body to another object is another request. No path has a newline.
-        let request_hash = Sha256::new()
-            .chain_update(&path)
-            .chain_update("\n")
-            .chain_update(&bytes)
-            .finalize();
-        let once = key.map(|key| Key {
-            route,
-            key,
-            request_hash: request_hash.to_vec(),
-        });
+        let request_hash = Sha256::new().chain_update(&path).chain_update("\n").chain_update(&bytes).finalize();
+        let once = key.map(|key| Key { route, key, request_hash: request_hash.to_vec() });
         Ok(Self { once: Once(once), body })
     }
 }
@@ -110,11 +96,7 @@ impl Once {
 impl Key {
     async fn reserve(&self, tx: &TenantTx) -> Result<Option<Uuid>> {
         let member = tx.actor().member;
-        tx.run(
-            "delete from idempotency where created_at < now() - interval '24 hours'",
-            [],
-        )
-        .await?;
+        tx.run("delete from idempotency where created_at < now() - interval '24 hours'", []).await?;
         let fresh = tx
             .run(
                 "insert into idempotency (tenant_id, id, member_id, route, key, request_hash, resource_id) \
@@ -138,9 +120,7 @@ impl Key {
                 [member.into(), self.route.clone().into(), self.key.clone().into()],
             )
             .await?;
-        let row = rows
-            .first()
-            .ok_or_else(|| Error::Internal("an idempotency key vanished".into()))?;
+        let row = rows.first().ok_or_else(|| Error::Internal("an idempotency key vanished".into()))?;
         if row.try_get::<Vec<u8>>("", "request_hash")? != self.request_hash {
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -157,11 +137,7 @@ impl Key {
     async fn fill(&self, tx: &TenantTx, made: Uuid) -> Result<(), DbErr> {
         let member = tx.actor().member;
         let place = [member.into(), self.route.clone().into(), self.key.clone().into()];
-        tx.run(
-            "delete from idempotency where member_id = $1 and route = $2 and key = $3",
-            place,
-        )
-        .await?;
+        tx.run("delete from idempotency where member_id = $1 and route = $2 and key = $3", place).await?;
         tx.run(
             "insert into idempotency (tenant_id, id, member_id, route, key, request_hash, resource_id) \
              values ($1, $2, $3, $4, $5, $6, $7)",

@@ -47,8 +47,9 @@ impl PageQuery {
         };
         let cursor = match self.cursor.as_deref() {
             None => Cursor::START,
-            Some(text) => Cursor::decode(text)
-                .ok_or_else(|| Problem::invalid("?cursor", "must be the `next_cursor` of the page before, unchanged"))?,
+            Some(text) => Cursor::decode(text).ok_or_else(|| {
+                Problem::invalid("?cursor", "must be the `next_cursor` of the page before, unchanged")
+            })?,
         };
         Ok((limit, cursor))
     }

@@ -82,7 +82,8 @@ impl std::ops::DerefMut for Problem {
 impl Problem {
     /// A refusal of a kind.
     pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        let parts = Parts { status, slug, title, detail: None, errors: Vec::new(), retry_after: None, extra: Map::new() };
+        let parts =
+            Parts { status, slug, title, detail: None, errors: Vec::new(), retry_after: None, extra: Map::new() };
         Self(Box::new(parts))
     }
 

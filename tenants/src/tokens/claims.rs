@@ -75,20 +75,14 @@ fn tenant(claims: &Map<String, Value>) -> Result<Uuid, TokenError> {
 }
 
 /// A claim that must be a string with something in it.
-pub(super) fn required_text<'a>(
-    claims: &'a Map<String, Value>,
-    name: &'static str,
-) -> Result<&'a str, TokenError> {
+pub(super) fn required_text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, TokenError> {
     match text(claims, name)? {
         Some(text) if !text.is_empty() => Ok(text),
         _ => Err(TokenError::Claim(name)),
     }
 }
 
-fn text<'a>(
-    claims: &'a Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<&'a str>, TokenError> {
+fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, TokenError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -109,10 +103,9 @@ fn groups(claims: &Map<String, Value>) -> Result<Vec<String>, TokenError> {
     let malformed = TokenError::Claim(NAME);
     match claims.get(NAME) {
         None => Ok(Vec::new()),
-        Some(Value::Array(groups)) => groups
-            .iter()
-            .map(|group| group.as_str().map(str::to_owned).ok_or(malformed))
-            .collect(),
+        Some(Value::Array(groups)) => {
+            groups.iter().map(|group| group.as_str().map(str::to_owned).ok_or(malformed)).collect()
+        }
         Some(_) => Err(malformed),
     }
 }

@@ -79,11 +79,7 @@ impl PartialEq for RsaKey {
 }
 
 impl KeySource {
-    pub(super) fn new(
-        issuer: &Issuer,
-        client: reqwest::Client,
-        clock: Arc<dyn Clock>,
-    ) -> Arc<Self> {
+    pub(super) fn new(issuer: &Issuer, client: reqwest::Client, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
             issuer: issuer.issuer.clone(),
             url: issuer.jwks_url.clone(),
@@ -100,10 +96,7 @@ impl KeySource {
 
     /// The key named `kid` and the generation it was found in. The name is only
     /// ever compared with those in the JWKS.
-    pub(super) async fn find(
-        self: &Arc<Self>,
-        kid: &str,
-    ) -> Result<(Arc<DecodingKey>, u64), TokenError> {
+    pub(super) async fn find(self: &Arc<Self>, kid: &str) -> Result<(Arc<DecodingKey>, u64), TokenError> {
         let flight = {
             let mut state = self.state();
             if let Some(found) = state.get(kid) {
@@ -138,8 +131,7 @@ impl KeySource {
         }
         let now = self.clock.unix_seconds();
         if state.set.is_none() {
-            return is_due(state.load_failed_at, LOAD_RETRY_SECONDS, now)
-                .then(|| self.start(state));
+            return is_due(state.load_failed_at, LOAD_RETRY_SECONDS, now).then(|| self.start(state));
         }
         is_due(state.refetched_at, REFETCH_INTERVAL_SECONDS, now).then(|| {
             state.refetched_at = Some(now);
@@ -182,22 +174,14 @@ impl KeySource {
                     Some(old) => old.generation + 1,
                     None => 0,
                 };
-                state.set = Some(KeySet {
-                    keys,
-                    fetched_at: now,
-                    generation,
-                });
+                state.set = Some(KeySet { keys, fetched_at: now, generation });
                 state.load_failed_at = None;
             }
             Err(error) => {
                 if state.set.is_none() {
                     state.load_failed_at = Some(now);
                 }
-                tracing::warn!(
-                    issuer = self.issuer,
-                    ?error,
-                    "cannot fetch the issuer's keys"
-                );
+                tracing::warn!(issuer = self.issuer, ?error, "cannot fetch the issuer's keys");
             }
         }
     }
@@ -215,11 +199,7 @@ impl KeySource {
             body.extend_from_slice(&chunk);
         }
         let keys = usable_keys(&body)?;
-        tracing::info!(
-            issuer = self.issuer,
-            keys = keys.len(),
-            "fetched the issuer's keys"
-        );
+        tracing::info!(issuer = self.issuer, keys = keys.len(), "fetched the issuer's keys");
         Ok(keys)
     }
 
@@ -290,11 +270,7 @@ fn usable_keys(body: &[u8]) -> Result<HashMap<String, RsaKey>, FetchError> {
 
     let set: JwkSet = serde_json::from_slice(body)?;
     let mut usable = HashMap::new();
-    for jwk in set
-        .keys
-        .into_iter()
-        .filter_map(|key| Jwk::deserialize(key).ok())
-    {
+    for jwk in set.keys.into_iter().filter_map(|key| Jwk::deserialize(key).ok()) {
         let says = |field: &Option<String>, value| field.as_deref().is_none_or(|f| f == value);
         if jwk.kty != "RSA" || !says(&jwk.usage, "sig") || !says(&jwk.alg, "RS256") {
             continue;
@@ -303,11 +279,7 @@ fn usable_keys(body: &[u8]) -> Result<HashMap<String, RsaKey>, FetchError> {
             continue;
         };
         // Of two keys with one name the first counts.
-        usable.entry(jwk.kid).or_insert(RsaKey {
-            modulus: jwk.n,
-            exponent: jwk.e,
-            decoding: Arc::new(decoding),
-        });
+        usable.entry(jwk.kid).or_insert(RsaKey { modulus: jwk.n, exponent: jwk.e, decoding: Arc::new(decoding) });
     }
     if usable.is_empty() {
         return Err(FetchError::NoUsableKey);

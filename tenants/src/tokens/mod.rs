@@ -34,9 +34,7 @@ use uuid::Uuid;
 pub use self::claims::LEEWAY_SECONDS;
 pub use self::clock::{Clock, SystemClock};
 pub use self::error::{Part, SetupError, TokenError};
-pub use self::keys::{
-    KEYS_MAX_AGE_SECONDS, LOAD_RETRY_SECONDS, MAX_JWKS_BYTES, REFETCH_INTERVAL_SECONDS,
-};
+pub use self::keys::{KEYS_MAX_AGE_SECONDS, LOAD_RETRY_SECONDS, MAX_JWKS_BYTES, REFETCH_INTERVAL_SECONDS};
 pub use self::parse::MAX_TOKEN_BYTES;
 pub use self::verifier::{Verifier, VerifierOptions};
 

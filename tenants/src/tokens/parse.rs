@@ -21,9 +21,7 @@ const MAX_KID_BYTES: usize = 256;
 
 /// Header members that name a key of the token's own choosing or change how the
 /// rest is to be read. Cognito uses none of them.
-const FORBIDDEN: [&str; 10] = [
-    "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc",
-];
+const FORBIDDEN: [&str; 10] = ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"];
 
 /// A token taken apart; nothing in it is verified.
 pub(super) struct Unverified<'a> {
@@ -48,20 +46,12 @@ pub(super) fn parse(raw: &str) -> Result<Unverified<'_>, TokenError> {
 
     let kid = key_id(&object(&header, Part::Header)?)?;
     let claims = object(&payload, Part::Claims)?;
-    Ok(Unverified {
-        signed,
-        signature,
-        kid,
-        claims,
-    })
+    Ok(Unverified { signed, signature, kid, claims })
 }
 
 /// Checks the header and returns its `kid`.
 fn key_id(header: &Map<String, Value>) -> Result<String, TokenError> {
-    if let Some(name) = FORBIDDEN
-        .into_iter()
-        .find(|name| header.contains_key(*name))
-    {
+    if let Some(name) = FORBIDDEN.into_iter().find(|name| header.contains_key(*name)) {
         return Err(TokenError::ForbiddenHeader(name));
     }
     if header.get("alg").and_then(Value::as_str) != Some("RS256") {
@@ -80,9 +70,7 @@ fn key_id(header: &Map<String, Value>) -> Result<String, TokenError> {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| TokenError::Malformed)
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
 }
 
 fn object(json: &[u8], part: Part) -> Result<Map<String, Value>, TokenError> {
@@ -117,10 +105,7 @@ impl<'de> Deserialize<'de> for Object {
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     has_duplicate |= members.insert(name, value).is_some();
                 }
-                Ok(Object {
-                    members,
-                    has_duplicate,
-                })
+                Ok(Object { members, has_duplicate })
             }
         }
 

@@ -32,11 +32,7 @@ pub struct VerifierOptions {
 
 impl Default for VerifierOptions {
     fn default() -> Self {
-        Self {
-            cache_capacity: 10_000,
-            fetch_timeout: Duration::from_secs(5),
-            clock: Arc::new(SystemClock),
-        }
+        Self { cache_capacity: 10_000, fetch_timeout: Duration::from_secs(5), clock: Arc::new(SystemClock) }
     }
 }
 
@@ -75,9 +71,7 @@ struct Seen {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.pools.iter().map(|pool| &pool.issuer))
-            .finish()
+        f.debug_list().entries(self.pools.iter().map(|pool| &pool.issuer)).finish()
     }
 }
 
@@ -100,16 +94,11 @@ impl Verifier {
             // A JWKS lives at its address; nobody may send us elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let pool = |issuer: Issuer| Pool {
-            keys: KeySource::new(&issuer, client.clone(), Arc::clone(&options.clock)),
-            issuer,
-        };
+        let pool =
+            |issuer: Issuer| Pool { keys: KeySource::new(&issuer, client.clone(), Arc::clone(&options.clock)), issuer };
         Ok(Self {
             pools: issuers.into_iter().map(pool).collect(),
-            seen: Cache::builder()
-                .max_capacity(options.cache_capacity)
-                .time_to_live(CACHE_TIME)
-                .build(),
+            seen: Cache::builder().max_capacity(options.cache_capacity).time_to_live(CACHE_TIME).build(),
             clock: options.clock,
         })
     }
@@ -152,11 +141,7 @@ impl Verifier {
         let now = self.clock.unix_seconds();
         let verified = claims::check(&token.claims, &pool.issuer, expected, now)?;
 
-        let seen = Seen {
-            verified: verified.clone(),
-            pool: index,
-            generation,
-        };
+        let seen = Seen { verified: verified.clone(), pool: index, generation };
         self.seen.insert(digest, Arc::new(seen));
         Ok(verified)
     }

@@ -37,11 +37,8 @@ async fn a_caller_who_hangs_up_during_begin_leaves_no_open_transaction_in_the_po
     // And nobody works in what a reader left behind.
     for _ in 0..8 {
         let globex = db.member(GLOBEX, Role::Owner).await;
-        let renamed = globex.write(async |tx| {
-            tx.run("update tenant set name = 'Globex'", [])
-                .await
-                .map_err(Error::from)
-        });
+        let renamed =
+            globex.write(async |tx| tx.run("update tenant set name = 'Globex'", []).await.map_err(Error::from));
         assert_eq!(renamed.await.unwrap(), 1);
     }
 }
@@ -131,12 +128,7 @@ async fn a_business_with_a_thousand_jobs_does_not_keep_anothers_waiting_for_all_
     order(ACME, 1000).await;
     order(GLOBEX, 1).await;
     let served = Served::default();
-    let worker = WorkerOptions::new(&db.tenants, 2)
-        .context(served.clone())
-        .job::<Chore>()
-        .start()
-        .await
-        .unwrap();
+    let worker = WorkerOptions::new(&db.tenants, 2).context(served.clone()).job::<Chore>().start().await.unwrap();
     let done = async {
         while !served.lock().contains(&GLOBEX.id) {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -9,12 +9,7 @@ use crate::{
 };
 
 fn line() -> Audit {
-    Audit {
-        action: "test.done",
-        object_kind: "test",
-        object_id: None,
-        detail: serde_json::json!({ "n": 1 }),
-    }
+    Audit { action: "test.done", object_kind: "test", object_id: None, detail: serde_json::json!({ "n": 1 }) }
 }
 
 #[tokio::test]
@@ -31,10 +26,7 @@ async fn an_audit_line_exists_if_and_only_if_the_write_does() {
     assert!(failed.is_err());
     assert_eq!(db.count(lines).await, 0);
 
-    owner
-        .write(async |tx| tx.audit(line()).await.map_err(Error::from))
-        .await
-        .unwrap();
+    owner.write(async |tx| tx.audit(line()).await.map_err(Error::from)).await.unwrap();
     assert_eq!(db.count(lines).await, 1);
     let named = format!(
         "{lines} and actor_role = 'owner' and actor_id = '{}' and tenant_id = '{}'",
@@ -53,10 +45,7 @@ async fn the_audit_log_is_append_only_for_everybody() {
         ("system", db.tenants.as_system(ACME.id)),
         ("operator", operator),
     ] {
-        assert_refused(
-            run(&tenant, "update audit set action = 'nothing.happened'", []).await,
-            who,
-        );
+        assert_refused(run(&tenant, "update audit set action = 'nothing.happened'", []).await, who);
         assert_refused(run(&tenant, "delete from audit", []).await, who);
     }
 }
@@ -67,12 +56,9 @@ async fn nobody_writes_an_audit_line_in_anothers_name() {
     let admin = db.member(ACME, Role::Admin).await;
     let text = "insert into audit (tenant_id, id, actor_role, actor_id, action, object_kind) values ($1, $2, $3, $4, 'x', 'x')";
     let own = ACME.member(Role::Admin).0;
-    for (role, actor) in [
-        ("owner", Some(own)),
-        ("system", None),
-        ("admin", None),
-        ("admin", Some(ACME.member(Role::Owner).0)),
-    ] {
+    for (role, actor) in
+        [("owner", Some(own)), ("system", None), ("admin", None), ("admin", Some(ACME.member(Role::Owner).0))]
+    {
         let values = [ACME.id.0.into(), Uuid::now_v7().into(), role.into(), actor.into()];
         assert_refused(run(&admin, text, values).await, &format!("{role} {actor:?}"));
     }
@@ -104,11 +90,5 @@ async fn an_operator_reads_the_registry_across_tenants_and_nothing_else() {
     let audited = ids(&opened, "select distinct tenant_id from audit").await;
     assert_eq!(audited, tenants);
     assert_eq!(ids(&opened, "select distinct tenant_id from member").await, [ACME.id.0]);
-    assert_eq!(
-        run(&opened, "update tenant set status = 'suspended'", [])
-            .await
-            .unwrap(),
-        1,
-        "the opened one only"
-    );
+    assert_eq!(run(&opened, "update tenant set status = 'suspended'", []).await.unwrap(), 1, "the opened one only");
 }

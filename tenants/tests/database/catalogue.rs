@@ -24,42 +24,24 @@ async fn tables(db: &mut TestDb) -> Vec<Table> {
     .await
     .unwrap();
     assert!(names.len() >= 8, "{names:?}");
-    names
-        .into_iter()
-        .map(|name| Table {
-            tenant: if name == "tenant" { "id" } else { "tenant_id" },
-            name,
-        })
-        .collect()
+    names.into_iter().map(|name| Table { tenant: if name == "tenant" { "id" } else { "tenant_id" }, name }).collect()
 }
 
 impl Table {
     /// The rows no one but their own tenant may see: all but what the platform publishes.
     fn private(&self) -> String {
-        format!(
-            "select count(*) from {} where {} in ('{}', '{}')",
-            self.name, self.tenant, ACME.id, GLOBEX.id
-        )
+        format!("select count(*) from {} where {} in ('{}', '{}')", self.name, self.tenant, ACME.id, GLOBEX.id)
     }
 
     fn rows_of_globex(&self) -> String {
-        format!(
-            "select count(*) from {} where {} = '{}'",
-            self.name, self.tenant, GLOBEX.id
-        )
+        format!("select count(*) from {} where {} = '{}'", self.name, self.tenant, GLOBEX.id)
     }
 }
 
 /// Who has what on a table.
 async fn may(db: &mut TestDb, role: &str, privilege: &str, table: &Table) -> bool {
     let text = "select has_table_privilege($1, $2, $3) or $3 <> 'DELETE' and has_any_column_privilege($1, $2, nullif($3, 'DELETE'))";
-    sqlx::query_scalar(text)
-        .bind(role)
-        .bind(&table.name)
-        .bind(privilege)
-        .fetch_one(&mut db.admin)
-        .await
-        .unwrap()
+    sqlx::query_scalar(text).bind(role).bind(&table.name).bind(privilege).fetch_one(&mut db.admin).await.unwrap()
 }
 
 /// Begins a transaction as `TenantTx` does.
@@ -97,10 +79,7 @@ async fn forged_insert(db: &mut TestDb, table: &Table, changes: &str) -> (String
     let row = sqlx::query(AssertSqlSafe(text)).fetch_one(&mut db.admin).await.unwrap();
     let json: serde_json::Value = row.get("row");
     let literal = json.to_string().replace('\'', "''");
-    (
-        format!("insert into {name} select * from jsonb_populate_record(null::{name}, '{literal}')"),
-        row.get("member"),
-    )
+    (format!("insert into {name} select * from jsonb_populate_record(null::{name}, '{literal}')"), row.get("member"))
 }
 
 #[tokio::test]
@@ -108,15 +87,8 @@ async fn every_table_has_rows_of_both_businesses_to_test_with() {
     let mut db = TestDb::new().await;
     for table in tables(&mut db).await {
         for business in [ACME, GLOBEX] {
-            let sql = format!(
-                "select count(*) from {} where {} = '{}'",
-                table.name, table.tenant, business.id
-            );
-            assert!(
-                db.count(&sql).await > 0,
-                "give `{}` a row in `rows_of`, tests/database/support.rs",
-                table.name
-            );
+            let sql = format!("select count(*) from {} where {} = '{}'", table.name, table.tenant, business.id);
+            assert!(db.count(&sql).await > 0, "give `{}` a row in `rows_of`, tests/database/support.rs", table.name);
         }
     }
 }
@@ -138,15 +110,9 @@ async fn a_connection_that_just_served_a_tenant_sees_no_row_and_changes_none() {
         enter(&mut used, "owner", None).await;
         assert!(count(&mut used, "select count(*) from member".into()).await > 0);
         used.execute("commit").await.unwrap();
-        let setting: Option<String> = sqlx::query_scalar("select current_setting('app.tenant_id', true)")
-            .fetch_one(&mut used)
-            .await
-            .unwrap();
-        assert_eq!(
-            setting.as_deref(),
-            Some(""),
-            "the case that policies must cope with: '' and not NULL"
-        );
+        let setting: Option<String> =
+            sqlx::query_scalar("select current_setting('app.tenant_id', true)").fetch_one(&mut used).await.unwrap();
+        assert_eq!(setting.as_deref(), Some(""), "the case that policies must cope with: '' and not NULL");
 
         sees_and_changes_nothing(&mut db, &mut used, role).await;
     }
@@ -154,10 +120,7 @@ async fn a_connection_that_just_served_a_tenant_sees_no_row_and_changes_none() {
 
 async fn sees_and_changes_nothing(db: &mut TestDb, connection: &mut PgConnection, role: &str) {
     // Whatever the connection claims to be, without a tenant it is nobody.
-    connection
-        .execute("select set_config('app.role', 'system', false)")
-        .await
-        .unwrap();
+    connection.execute("select set_config('app.role', 'system', false)").await.unwrap();
     for table in tables(db).await {
         let name = &table.name;
         let across = role == "ffp_operator" && REGISTRY.contains(&name.as_str());
@@ -166,25 +129,15 @@ async fn sees_and_changes_nothing(db: &mut TestDb, connection: &mut PgConnection
             assert_eq!(seen > 0, across, "{role} sees {seen} rows of {name}");
         }
         let (insert, _) = forged_insert(db, &table, "jsonb_build_object('id', gen_random_uuid())").await;
-        assert_eq!(
-            refusal(connection, insert).await.0,
-            "42501",
-            "{role} inserts into {name}"
-        );
+        assert_eq!(refusal(connection, insert).await.0, "42501", "{role} inserts into {name}");
 
         // With every right there is, the policies alone must hold.
-        db.execute(&format!("grant select, update, delete on {name} to {role}"))
-            .await;
+        db.execute(&format!("grant select, update, delete on {name} to {role}")).await;
         let tenant = table.tenant;
-        let updated = connection
-            .execute(AssertSqlSafe(format!("update {name} set {tenant} = {tenant}")))
-            .await
-            .unwrap();
+        let updated =
+            connection.execute(AssertSqlSafe(format!("update {name} set {tenant} = {tenant}"))).await.unwrap();
         assert_eq!(updated.rows_affected(), 0, "{role} updates {name}");
-        let deleted = connection
-            .execute(AssertSqlSafe(format!("delete from {name}")))
-            .await
-            .unwrap();
+        let deleted = connection.execute(AssertSqlSafe(format!("delete from {name}"))).await.unwrap();
         assert_eq!(deleted.rows_affected(), 0, "{role} deletes from {name}");
     }
 }
@@ -198,8 +151,7 @@ async fn inside_one_business_no_row_of_another_is_seen_or_changed() {
             for table in tables(&mut db).await {
                 let name = &table.name;
                 let across = role == "ffp_operator" && REGISTRY.contains(&name.as_str());
-                db.execute(&format!("grant select, update, delete on {name} to {role}"))
-                    .await;
+                db.execute(&format!("grant select, update, delete on {name} to {role}")).await;
                 enter(&mut connection, acting_as, None).await;
                 let seen = count(&mut connection, table.rows_of_globex()).await;
                 assert_eq!(seen > 0, across, "{role} as {acting_as} sees {seen} rows of {name}");
@@ -214,11 +166,7 @@ async fn inside_one_business_no_row_of_another_is_seen_or_changed() {
         }
     }
     for table in tables(&mut db).await {
-        assert!(
-            db.count(&table.rows_of_globex()).await > 0,
-            "{} of Globex is untouched",
-            table.name
-        );
+        assert!(db.count(&table.rows_of_globex()).await > 0, "{} of Globex is untouched", table.name);
     }
 }
 
@@ -229,8 +177,7 @@ async fn a_row_that_names_another_tenant_is_refused_by_the_wall() {
         let mut connection = db.connect(role).await;
         for table in tables(&mut db).await {
             let name = &table.name;
-            db.execute(&format!("grant select, insert, update on {name} to {role}"))
-                .await;
+            db.execute(&format!("grant select, insert, update on {name} to {role}")).await;
             let mut walls = 0;
             for acting_as in ["athlete", "owner", "system", "operator"] {
                 // Everything else about the row is right, so that nothing but the wall stands in its way.
@@ -242,10 +189,7 @@ async fn a_row_that_names_another_tenant_is_refused_by_the_wall() {
                 walls += usize::from(message.contains("wall"));
                 connection.execute("rollback").await.unwrap();
             }
-            assert!(
-                walls > 0,
-                "nothing but other policies kept {role} from a forged row in {name}"
-            );
+            assert!(walls > 0, "nothing but other policies kept {role} from a forged row in {name}");
         }
     }
 }
@@ -268,9 +212,7 @@ async fn a_row_cannot_be_moved_to_another_tenant() {
         for table in tables(&mut db).await {
             let (name, tenant) = (&table.name, table.tenant);
             let granted = db
-                .count(&format!(
-                    "select has_column_privilege('{role}', '{name}', '{tenant}', 'UPDATE')::int::bigint"
-                ))
+                .count(&format!("select has_column_privilege('{role}', '{name}', '{tenant}', 'UPDATE')::int::bigint"))
                 .await;
             assert_eq!(granted, 0, "{role} was granted UPDATE of {name}.{tenant}");
             // A permissive policy as wide as they come: the restrictive one must hold by itself.
@@ -280,16 +222,9 @@ async fn a_row_cannot_be_moved_to_another_tenant() {
             ))
             .await;
             enter(&mut connection, "system", None).await;
-            let text = format!(
-                "update {name} set {tenant} = '{}' where {tenant} = '{}'",
-                Uuid::from_u128(7),
-                ACME.id
-            );
+            let text = format!("update {name} set {tenant} = '{}' where {tenant} = '{}'", Uuid::from_u128(7), ACME.id);
             let (code, message) = refusal(&mut connection, text).await;
-            assert!(
-                code == "42501" && message.contains("wall"),
-                "{role} moves a row of {name}: {message}"
-            );
+            assert!(code == "42501" && message.contains("wall"), "{role} moves a row of {name}: {message}");
             connection.execute("rollback").await.unwrap();
         }
     }
@@ -299,21 +234,12 @@ async fn a_row_cannot_be_moved_to_another_tenant() {
 async fn a_policy_that_somebody_adds_later_cannot_widen_the_wall() {
     let mut db = TestDb::new().await;
     for table in tables(&mut db).await {
-        db.execute(&format!(
-            "create policy wide on {} using (true) with check (true)",
-            table.name
-        ))
-        .await;
+        db.execute(&format!("create policy wide on {} using (true) with check (true)", table.name)).await;
         for role in ["ffp_app", "ffp_worker"] {
             db.execute(&format!("grant select on {} to {role}", table.name)).await;
             let mut connection = db.connect(role).await;
             enter(&mut connection, "system", None).await;
-            assert_eq!(
-                count(&mut connection, table.rows_of_globex()).await,
-                0,
-                "{role} on {}",
-                table.name
-            );
+            assert_eq!(count(&mut connection, table.rows_of_globex()).await, 0, "{role} on {}", table.name);
             connection.close().await.unwrap();
         }
     }

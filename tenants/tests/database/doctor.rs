@@ -24,15 +24,8 @@ async fn the_doctor_names_every_kind_of_planted_defect() {
             let mut db = TestDb::new().await;
             db.execute(sql).await;
             let defects = diagnose(&db.tenants).await.unwrap();
-            let named = defects
-                .iter()
-                .any(|defect| defect.code == *code && defect.object == *object);
-            (!named).then(|| {
-                format!(
-                    "\n{sql}\n should be {code}: {object}, the doctor says:{}",
-                    listed(&defects)
-                )
-            })
+            let named = defects.iter().any(|defect| defect.code == *code && defect.object == *object);
+            (!named).then(|| format!("\n{sql}\n should be {code}: {object}, the doctor says:{}", listed(&defects)))
         })
         .buffer_unordered(4)
         .filter_map(async |missed| missed)
@@ -46,24 +39,14 @@ async fn the_doctor_names_every_kind_of_planted_defect() {
 #[tokio::test]
 async fn the_doctor_names_every_defect_of_the_roles() {
     let planted = [
-        (
-            "alter role ffp_app superuser",
-            "alter role ffp_app nosuperuser",
-            "role.attributes",
-            "ffp_app",
-        ),
+        ("alter role ffp_app superuser", "alter role ffp_app nosuperuser", "role.attributes", "ffp_app"),
         (
             "alter role ffp_app superuser",
             "alter role ffp_app nosuperuser",
             "connection.above-policies",
             "the pool for ffp_app",
         ),
-        (
-            "alter role ffp_worker bypassrls",
-            "alter role ffp_worker nobypassrls",
-            "role.attributes",
-            "ffp_worker",
-        ),
+        ("alter role ffp_worker bypassrls", "alter role ffp_worker nobypassrls", "role.attributes", "ffp_worker"),
         (
             "alter role ffp_worker bypassrls",
             "alter role ffp_worker nobypassrls",
@@ -76,18 +59,8 @@ async fn the_doctor_names_every_defect_of_the_roles() {
             "role.attributes",
             "ffp_operator",
         ),
-        (
-            "alter role ffp_owner bypassrls",
-            "alter role ffp_owner nobypassrls",
-            "role.attributes",
-            "ffp_owner",
-        ),
-        (
-            "grant ffp_owner to ffp_app",
-            "revoke ffp_owner from ffp_app",
-            "role.member",
-            "ffp_app in ffp_owner",
-        ),
+        ("alter role ffp_owner bypassrls", "alter role ffp_owner nobypassrls", "role.attributes", "ffp_owner"),
+        ("grant ffp_owner to ffp_app", "revoke ffp_owner from ffp_app", "role.member", "ffp_app in ffp_owner"),
         // Not inherited, and still within reach of SET ROLE.
         (
             "create role boss superuser; alter role ffp_app noinherit; grant boss to ffp_app",
@@ -113,14 +86,8 @@ async fn the_doctor_names_every_defect_of_the_roles() {
         db.execute(plant).await;
         let defects = diagnose(&db.tenants).await.unwrap();
         db.execute(undo).await;
-        let named = defects
-            .iter()
-            .any(|defect| defect.code == code && defect.object == object);
-        assert!(
-            named,
-            "{plant} should be {code}: {object}, the doctor says:{}",
-            listed(&defects)
-        );
+        let named = defects.iter().any(|defect| defect.code == code && defect.object == object);
+        assert!(named, "{plant} should be {code}: {object}, the doctor says:{}", listed(&defects));
     }
     let defects = diagnose(&db.tenants).await.unwrap();
     assert!(defects.is_empty(), "all was undone:{}", listed(&defects));
@@ -132,14 +99,8 @@ async fn a_pool_that_connects_as_another_role_or_elsewhere_is_named() {
     let other = TestDb::new().await;
     let [app, worker, operator] = SERVICES.map(|role| db.url(role));
     for (urls, expected) in [
-        (
-            [worker.clone(), worker.clone(), operator.clone()],
-            vec![("connection.role", "the pool for ffp_app")],
-        ),
-        (
-            [app.clone(), db.url("ffp_owner"), operator.clone()],
-            vec![("connection.role", "the pool for ffp_worker")],
-        ),
+        ([worker.clone(), worker.clone(), operator.clone()], vec![("connection.role", "the pool for ffp_app")]),
+        ([app.clone(), db.url("ffp_owner"), operator.clone()], vec![("connection.role", "the pool for ffp_worker")]),
         (
             [app.clone(), worker.clone(), other.url("ffp_operator")],
             vec![("connection.database", "the pool for ffp_operator")],
@@ -157,9 +118,7 @@ async fn a_pool_that_connects_as_another_role_or_elsewhere_is_named() {
         let defects = diagnose(&tenants).await.unwrap();
         for (code, object) in expected {
             assert!(
-                defects
-                    .iter()
-                    .any(|defect| defect.code == code && defect.object == object),
+                defects.iter().any(|defect| defect.code == code && defect.object == object),
                 "{}",
                 listed(&defects)
             );
@@ -170,14 +129,11 @@ async fn a_pool_that_connects_as_another_role_or_elsewhere_is_named() {
 #[tokio::test]
 async fn a_defect_says_what_is_wrong_with_what_and_how_to_put_it_right() {
     let mut db = TestDb::new().await;
-    db.execute("set role ffp_owner; create view roster as select * from member")
-        .await;
+    db.execute("set role ffp_owner; create view roster as select * from member").await;
 
     let defects = diagnose(&db.tenants).await.unwrap();
 
-    let [defect] = &defects[..] else {
-        panic!("one defect, not:{}", listed(&defects))
-    };
+    let [defect] = &defects[..] else { panic!("one defect, not:{}", listed(&defects)) };
     assert_eq!(
         defect.to_string(),
         "view.definer: public.roster reads with its owner's rights: run `alter view … set (security_invoker = true)`"

@@ -33,15 +33,9 @@ async fn a_key_cannot_point_at_another_tenants_row_nor_tell_that_it_exists() {
         connection.execute("rollback").await.unwrap();
     }
     assert_eq!(answers[0].0, "23514", "{answers:?}");
-    assert_eq!(
-        answers[0], answers[1],
-        "a row of Globex and no row at all answer the same"
-    );
+    assert_eq!(answers[0], answers[1], "a row of Globex and no row at all answer the same");
     assert_eq!(answers[2].0, "23503", "{answers:?}");
-    assert_eq!(
-        answers[2], answers[3],
-        "a row of Globex and no row at all answer the same"
-    );
+    assert_eq!(answers[2], answers[3], "a row of Globex and no row at all answer the same");
 }
 
 #[tokio::test]
@@ -52,22 +46,11 @@ async fn everybody_sees_what_the_platform_published_and_nothing_else_of_it() {
     for role in SERVICES {
         let mut connection = db.connect(role).await;
         enter(&mut connection, "owner", None).await;
-        assert_eq!(
-            count(&mut connection, format!("select count(*) from video {platform}")).await,
-            1,
-            "{role}"
-        );
+        assert_eq!(count(&mut connection, format!("select count(*) from video {platform}")).await, 1, "{role}");
         db.execute(&format!("grant update, delete on video to {role}")).await;
-        for text in [
-            format!("update video set title = 'ours' {platform}"),
-            format!("delete from video {platform}"),
-        ] {
+        for text in [format!("update video set title = 'ours' {platform}"), format!("delete from video {platform}")] {
             assert_eq!(
-                connection
-                    .execute(AssertSqlSafe(text.clone()))
-                    .await
-                    .unwrap()
-                    .rows_affected(),
+                connection.execute(AssertSqlSafe(text.clone())).await.unwrap().rows_affected(),
                 0,
                 "{role}: {text}"
             );
@@ -97,20 +80,11 @@ async fn the_application_and_operators_have_nothing_in_the_job_queue() {
 async fn operators_write_only_inside_the_one_tenant_they_opened() {
     let mut db = TestDb::new().await;
     let mut connection = db.connect("ffp_operator").await;
-    assert!(
-        count(&mut connection, "select count(*) from tenant".into()).await >= 3,
-        "the registry is theirs to read"
-    );
+    assert!(count(&mut connection, "select count(*) from tenant".into()).await >= 3, "the registry is theirs to read");
     enter(&mut connection, "operator", Some(Uuid::from_u128(0x0b))).await;
-    let suspend = connection
-        .execute("update tenant set status = 'suspended'")
-        .await
-        .unwrap();
+    let suspend = connection.execute("update tenant set status = 'suspended'").await.unwrap();
     assert_eq!(suspend.rows_affected(), 1, "Acme and nobody else");
     connection.execute("commit").await.unwrap();
     let suspended = "select count(*) from tenant where status = 'suspended'";
-    assert_eq!(
-        db.count(&format!("{suspended} and id = '{}'", ACME.id)).await,
-        db.count(suspended).await
-    );
+    assert_eq!(db.count(&format!("{suspended} and id = '{}'", ACME.id)).await, db.count(suspended).await);
 }

@@ -49,10 +49,7 @@ async fn entities_read_and_write_through_the_transaction() {
     let found = acme
         .read(async |tx| {
             assert_eq!(registration::Entity::find().count(tx).await?, 2);
-            let found = registration::Entity::find()
-                .filter(registration::Column::Id.eq(id))
-                .one(tx)
-                .await?;
+            let found = registration::Entity::find().filter(registration::Column::Id.eq(id)).one(tx).await?;
             Ok::<_, Error>(found)
         })
         .await
@@ -63,10 +60,7 @@ async fn entities_read_and_write_through_the_transaction() {
     globex
         .write(async |tx| {
             let all = registration::Entity::find().all(tx).await?;
-            assert!(
-                all.iter().all(|row| row.tenant_id == GLOBEX.id.0) && all.len() == 1,
-                "{all:?}"
-            );
+            assert!(all.iter().all(|row| row.tenant_id == GLOBEX.id.0) && all.len() == 1, "{all:?}");
             let gone = registration::Entity::delete_many()
                 .filter(registration::Column::TenantId.eq(ACME.id.0))
                 .exec(tx)

@@ -30,9 +30,7 @@ async fn request(key: Option<&str>, body: &str) -> Once {
 
 /// Creates a thing that counts: a line of the audit log.
 async fn create(tenant: &Tenant, once: &Once) -> Result<Uuid, Error> {
-    tenant
-        .write(async |tx| once.create(tx, async || made(tx).await).await)
-        .await
+    tenant.write(async |tx| once.create(tx, async || made(tx).await).await).await
 }
 
 async fn made(tx: &tenants::TenantTx) -> Result<Uuid, Error> {
@@ -75,10 +73,7 @@ async fn a_key_that_comes_with_another_request_is_refused() {
     let mut db = TestDb::new().await;
     let owner = db.member(ACME, Role::Owner).await;
     create(&owner, &request(Some("key"), BODY).await).await.unwrap();
-    let refused = create(&owner, &request(Some("key"), r#"{"name":"two"}"#).await)
-        .await
-        .unwrap_err()
-        .into_problem();
+    let refused = create(&owner, &request(Some("key"), r#"{"name":"two"}"#).await).await.unwrap_err().into_problem();
     assert_eq!((refused.status.as_u16(), refused.slug), (422, "idempotency-key-reused"));
     assert_eq!(db.count(MADE).await, 1);
 }
@@ -87,9 +82,7 @@ async fn a_key_that_comes_with_another_request_is_refused() {
 async fn a_key_belongs_to_one_member_of_one_tenant() {
     let mut db = TestDb::new().await;
     for (business, role) in [(ACME, Role::Owner), (ACME, Role::Admin), (GLOBEX, Role::Owner)] {
-        create(&db.member(business, role).await, &request(Some("key"), BODY).await)
-            .await
-            .unwrap();
+        create(&db.member(business, role).await, &request(Some("key"), BODY).await).await.unwrap();
     }
     assert_eq!(db.count(MADE).await, 3);
 }
@@ -151,8 +144,7 @@ async fn a_key_is_forgotten_after_a_day() {
     let owner = db.member(ACME, Role::Owner).await;
     let once = request(Some("key"), BODY).await;
     create(&owner, &once).await.unwrap();
-    db.execute("update idempotency set created_at = now() - interval '25 hours'")
-        .await;
+    db.execute("update idempotency set created_at = now() - interval '25 hours'").await;
     create(&owner, &once).await.unwrap();
     assert_eq!(db.count(MADE).await, 2);
 }

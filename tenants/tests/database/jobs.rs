@@ -28,9 +28,7 @@ impl Job for LookAround {
         let tenants = tenant
             .read(async |tx| {
                 let rows = tx.sql("select distinct tenant_id from member", []).await?;
-                rows.iter()
-                    .map(|row| Ok(row.try_get_by_index::<Uuid>(0)?))
-                    .collect::<Result<Vec<_>, Error>>()
+                rows.iter().map(|row| Ok(row.try_get_by_index::<Uuid>(0)?)).collect::<Result<Vec<_>, Error>>()
             })
             .await?;
         seen.lock().push((tenant.id().0, tenants, self.number));
@@ -39,18 +37,11 @@ impl Job for LookAround {
 }
 
 async fn order(tenant: &Tenant, key: &str, number: i64) -> Result<(), Error> {
-    tenant
-        .write(async |tx| tx.enqueue(&LookAround { number }, key, None).await.map_err(Error::from))
-        .await
+    tenant.write(async |tx| tx.enqueue(&LookAround { number }, key, None).await.map_err(Error::from)).await
 }
 
 async fn worker(db: &TestDb, seen: &Seen) -> Worker {
-    WorkerOptions::new(&db.tenants, 2)
-        .context(seen.clone())
-        .job::<LookAround>()
-        .start()
-        .await
-        .unwrap()
+    WorkerOptions::new(&db.tenants, 2).context(seen.clone()).job::<LookAround>().start().await.unwrap()
 }
 
 const WAITING: &str = "select count(*) from graphile_worker._private_jobs";
@@ -110,11 +101,7 @@ async fn a_job_that_is_not_due_waits() {
     let later = chrono::Utc::now() + chrono::Duration::hours(1);
     db.member(ACME, Role::Owner)
         .await
-        .write(async |tx| {
-            tx.enqueue(&LookAround { number: 1 }, "a", Some(later))
-                .await
-                .map_err(Error::from)
-        })
+        .write(async |tx| tx.enqueue(&LookAround { number: 1 }, "a", Some(later)).await.map_err(Error::from))
         .await
         .unwrap();
     let seen = Seen::default();
@@ -133,11 +120,7 @@ async fn enqueueing_without_a_tenant_is_refused() {
             "begin; select set_config('app.tenant_id', '', true); select enqueue('test.look-around', '{}', 'k', null)",
         ] {
             let refused = connection.execute(text).await.unwrap_err();
-            let code = refused
-                .as_database_error()
-                .and_then(|error| error.code())
-                .unwrap_or_default()
-                .into_owned();
+            let code = refused.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
             assert_eq!(code, "42501", "{role}: {refused}");
         }
     }
@@ -179,25 +162,14 @@ async fn a_failed_job_is_kept_and_tried_again() {
         .write(async |tx| tx.enqueue(&Fails, "k", None).await.map_err(Error::from))
         .await
         .unwrap();
-    let worker = WorkerOptions::new(&db.tenants, 1)
-        .context(Seen::default())
-        .job::<Fails>()
-        .start()
-        .await
-        .unwrap();
+    let worker = WorkerOptions::new(&db.tenants, 1).context(Seen::default()).job::<Fails>().start().await.unwrap();
     worker.run_due().await.unwrap();
     assert_eq!(
-        db.count(&format!(
-            "{WAITING} where attempts = 1 and last_error like '%division by zero%' and run_at > now()"
-        ))
-        .await,
+        db.count(&format!("{WAITING} where attempts = 1 and last_error like '%division by zero%' and run_at > now()"))
+            .await,
         1
     );
-    assert_eq!(
-        db.count(&format!("select count(*) from video where tenant_id = '{}'", ACME.id))
-            .await,
-        2
-    );
+    assert_eq!(db.count(&format!("select count(*) from video where tenant_id = '{}'", ACME.id)).await, 2);
 }
 
 #[tokio::test]
@@ -208,11 +180,9 @@ async fn the_worker_sees_its_queue_and_tenants_only_one_at_a_time() {
     let count = async |connection: &mut sqlx::PgConnection, sql: &'static str| -> i64 {
         sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
     };
-    for queue in [
-        WAITING,
-        "select count(*) from graphile_worker.jobs",
-        "select count(*) from graphile_worker._private_tasks",
-    ] {
+    for queue in
+        [WAITING, "select count(*) from graphile_worker.jobs", "select count(*) from graphile_worker._private_tasks"]
+    {
         assert_eq!(count(&mut connection, queue).await, 1, "{queue}");
     }
     assert_eq!(count(&mut connection, "select count(*) from member").await, 0);

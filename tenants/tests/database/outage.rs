@@ -19,17 +19,11 @@ async fn members(tenants: &Tenants) -> Result<i64, Error> {
 
 #[tokio::test]
 async fn the_database_goes_away_and_comes_back_by_itself() {
-    let directory = tempfile::Builder::new()
-        .prefix("ffp-outage-")
-        .tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap();
+    let directory =
+        tempfile::Builder::new().prefix("ffp-outage-").tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let options = PostgresOptions {
         data_dir: directory.path().to_owned(),
-        port: Port::Wanted {
-            number: ports::free().unwrap(),
-            variable: "NONE",
-        },
+        port: Port::Wanted { number: ports::free().unwrap(), variable: "NONE" },
         profile: Profile::Throwaway,
     };
     let server = Postgres::start(options.clone()).await.unwrap();

@@ -45,10 +45,7 @@ const LIBRARY_DRAFT: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_9000_0000_0001
 
 const fn business(letter: u128) -> Business {
     let number = 0x0000_0000_0000_7000_9000_0000_0000_0000 + (letter << 16);
-    Business {
-        id: TenantId(Uuid::from_u128(number)),
-        number,
-    }
+    Business { id: TenantId(Uuid::from_u128(number)), number }
 }
 
 impl Business {
@@ -93,9 +90,7 @@ impl TestDb {
     /// With this many connections in each pool.
     pub(crate) async fn with_connections(connections: u32) -> Self {
         static SERVER: OnceCell<TestServer> = OnceCell::const_new();
-        let server = SERVER
-            .get_or_init(async || TestServer::start(build).await.unwrap())
-            .await;
+        let server = SERVER.get_or_init(async || TestServer::start(build).await.unwrap()).await;
         Self::on(server, connections).await
     }
 
@@ -107,16 +102,9 @@ impl TestDb {
 
     async fn on(server: &'static TestServer, connections: u32) -> Self {
         let database = server.database().await.unwrap();
-        let admin = PgConnection::connect(&server.postgres().admin_url(database.name()))
-            .await
-            .unwrap();
+        let admin = PgConnection::connect(&server.postgres().admin_url(database.name())).await.unwrap();
         let tenants = tenants(server.postgres(), database.name(), connections);
-        Self {
-            tenants,
-            admin,
-            database,
-            server,
-        }
+        Self { tenants, admin, database, server }
     }
 
     pub(crate) fn url(&self, role: &str) -> String {
@@ -134,18 +122,12 @@ impl TestDb {
 
     /// Runs statements as the superuser.
     pub(crate) async fn execute(&mut self, sql: &str) {
-        self.admin
-            .execute(AssertSqlSafe(sql.to_owned()))
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        self.admin.execute(AssertSqlSafe(sql.to_owned())).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     /// A number that the superuser reads.
     pub(crate) async fn count(&mut self, sql: &str) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-            .fetch_one(&mut self.admin)
-            .await
-            .unwrap()
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.admin).await.unwrap()
     }
 
     /// The tenant as a handler has it, for a caller with this role.
@@ -156,15 +138,8 @@ impl TestDb {
     /// The tenant as a handler has it.
     pub(crate) async fn caller(&self, business: Business, member_id: MemberId, role: Role) -> Tenant {
         let subject = format!("subject of {member_id}");
-        let caller = Caller {
-            tenant_id: business.id,
-            member_id,
-            role,
-            subject,
-        };
-        Tenant::from_request_parts(&mut parts(caller), &self.tenants)
-            .await
-            .unwrap()
+        let caller = Caller { tenant_id: business.id, member_id, role, subject };
+        Tenant::from_request_parts(&mut parts(caller), &self.tenants).await.unwrap()
     }
 
     /// An operator as a handler has one.
@@ -181,10 +156,7 @@ impl TestDb {
             auth_time: None,
             token_use: TokenUse::Id,
         };
-        Operator::from_request_parts(&mut parts(Arc::new(token)), &self.tenants)
-            .await
-            .unwrap()
-            .scope
+        Operator::from_request_parts(&mut parts(Arc::new(token)), &self.tenants).await.unwrap().scope
     }
 }
 
@@ -216,23 +188,14 @@ pub(crate) fn tenants_at(app_url: String, worker_url: String, operator_url: Stri
         audience: "client".into(),
         kind: IssuerKind::Member,
     };
-    Tenants::new(
-        &config,
-        Verifier::new(vec![issuer], VerifierOptions::default()).unwrap(),
-    )
-    .unwrap()
+    Tenants::new(&config, Verifier::new(vec![issuer], VerifierOptions::default()).unwrap()).unwrap()
 }
 
 /// The whole schema with two businesses in it, made the way `platform migrate` makes it.
 pub(crate) async fn build(postgres: &Postgres, database: &str) -> Result<(), Error> {
     let mut admin = PgConnection::connect(&postgres.admin_url(database)).await?;
     let password = || PASSWORD.to_owned();
-    let passwords = RolePasswords {
-        owner: password(),
-        app: password(),
-        worker: password(),
-        operator: password(),
-    };
+    let passwords = RolePasswords { owner: password(), app: password(), worker: password(), operator: password() };
     migrations::prepare(&mut admin, &passwords).await?;
     let owner = PgPool::connect(&postgres.url("ffp_owner", PASSWORD, database)).await?;
     migrations::migrate(&owner).await?;
@@ -240,14 +203,7 @@ pub(crate) async fn build(postgres: &Postgres, database: &str) -> Result<(), Err
     for business in [ACME, GLOBEX] {
         admin.execute(AssertSqlSafe(rows_of(business))).await?;
     }
-    admin
-        .execute(AssertSqlSafe(videos(
-            PLATFORM_TENANT,
-            LIBRARY_DRAFT,
-            LIBRARY_VIDEO,
-            "null",
-        )))
-        .await?;
+    admin.execute(AssertSqlSafe(videos(PLATFORM_TENANT, LIBRARY_DRAFT, LIBRARY_VIDEO, "null"))).await?;
     admin.close().await?;
     Ok(())
 }
@@ -282,12 +238,7 @@ fn rows_of(business: Business) -> String {
         row(0x11),
         row(0x12),
     );
-    sql += &videos(
-        tenant,
-        business.draft_video(),
-        business.published_video(),
-        &format!("'{owner}'"),
-    );
+    sql += &videos(tenant, business.draft_video(), business.published_video(), &format!("'{owner}'"));
     sql + &format!(
         "insert into video_progress (tenant_id, id, member_id, video_tenant_id, video_id, position_seconds, recorded_at)
              values ('{tenant}', '{}', '{athlete}', '{tenant}', '{}', 1, now());",

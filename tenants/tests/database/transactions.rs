@@ -20,10 +20,7 @@ async fn names(db: &mut TestDb) -> Vec<String> {
 }
 
 async fn number(tenant: &Tenant, sql: &'static str) -> i64 {
-    tenant
-        .read(async |tx| Ok::<_, Error>(tx.sql(sql, []).await?[0].try_get_by_index::<i64>(0)?))
-        .await
-        .unwrap()
+    tenant.read(async |tx| Ok::<_, Error>(tx.sql(sql, []).await?[0].try_get_by_index::<i64>(0)?)).await.unwrap()
 }
 
 pub(crate) fn is_sqlstate(error: &Error, code: &str) -> bool {
@@ -46,23 +43,14 @@ async fn statements_that_could_leave_the_tenant_are_refused() {
         "set role ffp_owner",
         "do $$ begin end $$",
     ] {
-        let refused = owner
-            .write(async |tx| tx.run(text, []).await.map_err(Error::from))
-            .await
-            .unwrap_err();
-        assert!(
-            refused.to_string().contains("TenantTx refused a statement"),
-            "{text}: {refused}"
-        );
+        let refused = owner.write(async |tx| tx.run(text, []).await.map_err(Error::from)).await.unwrap_err();
+        assert!(refused.to_string().contains("TenantTx refused a statement"), "{text}: {refused}");
     }
     let unprepared = owner
         .write(async |tx| tx.execute_unprepared("select 1").await.map(|_| ()).map_err(Error::from))
         .await
         .unwrap_err();
-    assert!(
-        unprepared.to_string().contains("TenantTx refused a statement"),
-        "{unprepared}"
-    );
+    assert!(unprepared.to_string().contains("TenantTx refused a statement"), "{unprepared}");
 }
 
 #[tokio::test]
@@ -71,10 +59,7 @@ async fn one_text_holds_one_statement() {
     let owner = db.member(ACME, Role::Owner).await;
     let two = "update tenant set name = 'Hijacked'; commit";
 
-    let refused = owner
-        .write(async |tx| tx.run(two, []).await.map_err(Error::from))
-        .await
-        .unwrap_err();
+    let refused = owner.write(async |tx| tx.run(two, []).await.map_err(Error::from)).await.unwrap_err();
 
     assert!(is_sqlstate(&refused, "42601"), "{refused}");
     assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
@@ -83,11 +68,7 @@ async fn one_text_holds_one_statement() {
 #[tokio::test]
 async fn a_write_is_there_once_its_scope_has_ended_well() {
     let mut db = TestDb::new().await;
-    db.member(ACME, Role::Owner)
-        .await
-        .write(async |tx| rename(tx, "Acme").await.map_err(Error::from))
-        .await
-        .unwrap();
+    db.member(ACME, Role::Owner).await.write(async |tx| rename(tx, "Acme").await.map_err(Error::from)).await.unwrap();
     assert_eq!(names(&mut db).await, ["Acme", "A gym"]);
 }
 
@@ -127,10 +108,7 @@ async fn a_swallowed_error_does_not_pass_for_a_commit() {
 async fn a_read_scope_writes_nothing() {
     let mut db = TestDb::new().await;
     let owner = db.member(ACME, Role::Owner).await;
-    let refused = owner
-        .read(async |tx| rename(tx, "Acme").await.map_err(Error::from))
-        .await
-        .unwrap_err();
+    let refused = owner.read(async |tx| rename(tx, "Acme").await.map_err(Error::from)).await.unwrap_err();
     assert!(is_sqlstate(&refused, "25006"), "{refused}");
     assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
 }
@@ -170,10 +148,7 @@ async fn a_transaction_dropped_in_the_middle_of_a_query_leaves_nothing_behind() 
         })
         .await
         .unwrap();
-    assert_eq!(
-        seen,
-        (GLOBEX.id.to_string(), GLOBEX.member(Role::Owner).to_string(), 1, 0)
-    );
+    assert_eq!(seen, (GLOBEX.id.to_string(), GLOBEX.member(Role::Owner).to_string(), 1, 0));
     assert_eq!(number(&globex, backend).await, before, "the connection came back");
     assert_eq!(names(&mut db).await, ["A gym", "A gym"], "rolled back");
     let idle = "select count(*) from pg_stat_activity where usename = 'ffp_app' and datname = current_database() and state <> 'idle'";
@@ -210,11 +185,7 @@ async fn tenants_that_share_a_connection_see_their_own() {
 async fn a_text_that_tries_to_break_out_of_a_parameter_stays_a_text() {
     let mut db = TestDb::new().await;
     let name = "x'); select set_config('app.tenant_id', '', true); --";
-    db.member(ACME, Role::Owner)
-        .await
-        .write(async |tx| rename(tx, name).await.map_err(Error::from))
-        .await
-        .unwrap();
+    db.member(ACME, Role::Owner).await.write(async |tx| rename(tx, name).await.map_err(Error::from)).await.unwrap();
     assert_eq!(names(&mut db).await, [name, "A gym"]);
 }
 
@@ -236,11 +207,7 @@ async fn one_business_at_its_share_is_told_to_wait_while_another_is_served() {
     let others = async {
         entered.acquire_many(2).await.unwrap().forget();
         assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
-        let busy = acme
-            .read(async |_tx| Ok::<_, Error>(()))
-            .await
-            .unwrap_err()
-            .into_problem();
+        let busy = acme.read(async |_tx| Ok::<_, Error>(())).await.unwrap_err().into_problem();
         assert_eq!((busy.status.as_u16(), busy.slug), (429, "busy"));
         assert!(busy.retry_after.is_some());
         assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
@@ -248,11 +215,7 @@ async fn one_business_at_its_share_is_told_to_wait_while_another_is_served() {
     };
     let (first, second, ()) = tokio::join!(hold(), hold(), others);
     first.and(second).unwrap();
-    assert_eq!(
-        number(&acme, "select count(*) from tenant").await,
-        1,
-        "and then Acme is served again"
-    );
+    assert_eq!(number(&acme, "select count(*) from tenant").await, 1, "and then Acme is served again");
 }
 
 #[tokio::test]
@@ -274,10 +237,8 @@ async fn a_caller_whose_tenant_does_not_exist_has_nothing() {
     let nobody = db.tenants.as_system(tenants::TenantId::new());
     assert_eq!(number(&nobody, "select count(*) from member").await, 0);
     let none: [Value; 0] = [];
-    let touched = nobody
-        .write(async |tx| tx.run("delete from registration", none).await.map_err(Error::from))
-        .await
-        .unwrap();
+    let touched =
+        nobody.write(async |tx| tx.run("delete from registration", none).await.map_err(Error::from)).await.unwrap();
     assert_eq!(touched, 0);
 }
 

@@ -6,21 +6,13 @@ use tenants::tokens::{IssuerKind, LEEWAY_SECONDS, TokenError, TokenUse, Verified
 use crate::support::*;
 
 async fn verdict_on(claims: &Value) -> Result<Verified, TokenError> {
-    World::start()
-        .await
-        .verifier
-        .verify(&MEMBERS_KEY.sign(claims))
-        .await
+    World::start().await.verifier.verify(&MEMBERS_KEY.sign(claims)).await
 }
 
 #[tokio::test]
 async fn a_members_token_tells_who_and_which_tenant() {
     let world = World::start().await;
-    let verified = world
-        .verifier
-        .verify(&MEMBERS_KEY.sign(&member_claims()))
-        .await
-        .unwrap();
+    let verified = world.verifier.verify(&MEMBERS_KEY.sign(&member_claims())).await.unwrap();
     let expected = Verified {
         kind: IssuerKind::Member,
         issuer: MEMBERS.into(),
@@ -34,10 +26,7 @@ async fn a_members_token_tells_who_and_which_tenant() {
         token_use: TokenUse::Id,
     };
     assert_eq!(verified, expected);
-    assert!(
-        !format!("{verified:?}").contains("jane"),
-        "addresses stay out of logs"
-    );
+    assert!(!format!("{verified:?}").contains("jane"), "addresses stay out of logs");
 }
 
 #[tokio::test]
@@ -45,35 +34,16 @@ async fn an_operators_token_tells_no_tenant_whatever_it_claims() {
     let world = World::start().await;
     let mut claims = operator_claims();
     claims["custom:tenantId"] = json!(TENANT);
-    let verified = world
-        .verifier
-        .verify(&OPERATORS_KEY.sign(&claims))
-        .await
-        .unwrap();
+    let verified = world.verifier.verify(&OPERATORS_KEY.sign(&claims)).await.unwrap();
     assert_eq!(verified.kind, IssuerKind::Operator);
-    assert_eq!(
-        (verified.tenant_id, verified.email, verified.auth_time),
-        (None, None, None)
-    );
-    assert!(
-        verified.groups.is_empty(),
-        "Cognito omits the claim for a user in no group"
-    );
+    assert_eq!((verified.tenant_id, verified.email, verified.auth_time), (None, None, None));
+    assert!(verified.groups.is_empty(), "Cognito omits the claim for a user in no group");
 }
 
 #[tokio::test]
 async fn exp_is_required_and_gets_no_leeway() {
-    assert_eq!(
-        verdict_on(&member_claims_without("exp")).await,
-        Err(TokenError::Claim("exp"))
-    );
-    for exp in [
-        json!(null),
-        json!("9999999999"),
-        json!(4e9),
-        json!(u64::MAX),
-        json!([NOW + 1]),
-    ] {
+    assert_eq!(verdict_on(&member_claims_without("exp")).await, Err(TokenError::Claim("exp")));
+    for exp in [json!(null), json!("9999999999"), json!(4e9), json!(u64::MAX), json!([NOW + 1])] {
         let verdict = verdict_on(&member_claims_with("exp", exp.clone())).await;
         assert_eq!(verdict, Err(TokenError::Claim("exp")), "{exp}");
     }
@@ -81,19 +51,12 @@ async fn exp_is_required_and_gets_no_leeway() {
         let verdict = verdict_on(&member_claims_with("exp", json!(exp))).await;
         assert_eq!(verdict, Err(TokenError::Expired), "{exp}");
     }
-    assert!(
-        verdict_on(&member_claims_with("exp", json!(NOW + 1)))
-            .await
-            .is_ok()
-    );
+    assert!(verdict_on(&member_claims_with("exp", json!(NOW + 1))).await.is_ok());
 }
 
 #[tokio::test]
 async fn iat_is_required_and_may_be_as_far_ahead_as_clocks_differ() {
-    assert_eq!(
-        verdict_on(&member_claims_without("iat")).await,
-        Err(TokenError::Claim("iat"))
-    );
+    assert_eq!(verdict_on(&member_claims_without("iat")).await, Err(TokenError::Claim("iat")));
     for (name, ahead, accepted) in [
         ("iat", LEEWAY_SECONDS, true),
         ("iat", LEEWAY_SECONDS + 1, false),
@@ -104,11 +67,7 @@ async fn iat_is_required_and_may_be_as_far_ahead_as_clocks_differ() {
         if accepted {
             assert!(verdict.is_ok(), "{name} {ahead} s ahead");
         } else {
-            assert_eq!(
-                verdict,
-                Err(TokenError::NotYetValid),
-                "{name} {ahead} s ahead"
-            );
+            assert_eq!(verdict, Err(TokenError::NotYetValid), "{name} {ahead} s ahead");
         }
     }
     for name in ["iat", "nbf", "auth_time"] {
@@ -119,30 +78,16 @@ async fn iat_is_required_and_may_be_as_far_ahead_as_clocks_differ() {
 
 #[tokio::test]
 async fn aud_is_the_clients_id_and_not_a_list() {
-    for other in [
-        "otherclient",
-        OPERATOR_CLIENT,
-        "memberclien",
-        "memberclient ",
-        "MEMBERCLIENT",
-    ] {
+    for other in ["otherclient", OPERATOR_CLIENT, "memberclien", "memberclient ", "MEMBERCLIENT"] {
         let verdict = verdict_on(&member_claims_with("aud", json!(other))).await;
         assert_eq!(verdict, Err(TokenError::Audience), "{other}");
     }
-    for malformed in [
-        json!([MEMBER_CLIENT]),
-        json!([MEMBER_CLIENT, "otherclient"]),
-        json!([]),
-        json!(null),
-        json!(""),
-    ] {
+    for malformed in [json!([MEMBER_CLIENT]), json!([MEMBER_CLIENT, "otherclient"]), json!([]), json!(null), json!("")]
+    {
         let verdict = verdict_on(&member_claims_with("aud", malformed.clone())).await;
         assert_eq!(verdict, Err(TokenError::Claim("aud")), "{malformed}");
     }
-    assert_eq!(
-        verdict_on(&member_claims_without("aud")).await,
-        Err(TokenError::Claim("aud"))
-    );
+    assert_eq!(verdict_on(&member_claims_without("aud")).await, Err(TokenError::Claim("aud")));
 }
 
 fn access_claims() -> Value {
@@ -163,15 +108,8 @@ async fn an_access_token_is_refused_where_an_id_token_is_due_also_when_seen_befo
         assert_eq!(verdict, Err(TokenError::TokenUse));
         let verdict = world.verifier.verify_as(&id, TokenUse::Access).await;
         assert_eq!(verdict, Err(TokenError::TokenUse));
-        let verified = world
-            .verifier
-            .verify_as(&access, TokenUse::Access)
-            .await
-            .unwrap();
-        assert_eq!(
-            (verified.token_use, verified.tenant_id),
-            (TokenUse::Access, None)
-        );
+        let verified = world.verifier.verify_as(&access, TokenUse::Access).await.unwrap();
+        assert_eq!((verified.token_use, verified.tenant_id), (TokenUse::Access, None));
         assert!(world.verifier.verify(&id).await.is_ok());
     }
     // Dressed as an ID token by all but its use.
@@ -191,10 +129,9 @@ async fn an_access_token_is_refused_where_an_id_token_is_due_also_when_seen_befo
 #[tokio::test]
 async fn an_access_token_of_another_client_is_refused() {
     let world = World::start().await;
-    for (client, refusal) in [
-        (json!("otherclient"), TokenError::Audience),
-        (json!(null), TokenError::Claim("client_id")),
-    ] {
+    for (client, refusal) in
+        [(json!("otherclient"), TokenError::Audience), (json!(null), TokenError::Claim("client_id"))]
+    {
         let mut claims = access_claims();
         claims["client_id"] = client;
         claims["aud"] = json!(MEMBER_CLIENT);
@@ -224,18 +161,12 @@ async fn a_members_tenant_id_is_a_uuid_and_not_nil() {
         let verdict = verdict_on(&member_claims_with("custom:tenantId", tenant)).await;
         assert_eq!(verdict, missing);
     }
-    assert_eq!(
-        verdict_on(&member_claims_without("custom:tenantId")).await,
-        missing
-    );
+    assert_eq!(verdict_on(&member_claims_without("custom:tenantId")).await, missing);
 }
 
 #[tokio::test]
 async fn sub_is_required_and_optional_claims_must_have_their_type() {
-    assert_eq!(
-        verdict_on(&member_claims_without("sub")).await,
-        Err(TokenError::Claim("sub"))
-    );
+    assert_eq!(verdict_on(&member_claims_without("sub")).await, Err(TokenError::Claim("sub")));
     for (name, value) in [
         ("sub", json!("")),
         ("sub", json!(7)),

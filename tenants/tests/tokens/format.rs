@@ -11,10 +11,7 @@ async fn a_megabyte_is_refused_unread() {
     let claims = member_claims_with("padding", json!("x".repeat(1 << 20)));
     let token = MEMBERS_KEY.sign(&claims);
 
-    assert_eq!(
-        world.verifier.verify(&token).await,
-        Err(TokenError::TooLong)
-    );
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::TooLong));
     assert_eq!(world.members.fetches(), 0);
 }
 
@@ -23,24 +20,19 @@ async fn a_token_of_the_greatest_length_is_read_and_one_byte_more_is_not() {
     let world = World::start().await;
     let of_length = |length: usize| {
         // Three bytes of JSON are four of base64; a byte of header fills the rest.
-        (0..4)
-            .flat_map(|typ| (0..length).rev().map(move |pad| (typ, pad)))
-            .find_map(|(spaces, pad)| {
-                let header = format!("{}{}", header(), " ".repeat(spaces));
-                let payload = format!("{}{}", member_claims(), " ".repeat(pad));
-                let total = encode(&header).len() + encode(&payload).len() + 342 + 2;
-                (total == length).then(|| MEMBERS_KEY.sign_text(&header, &payload))
-            })
+        (0..4).flat_map(|typ| (0..length).rev().map(move |pad| (typ, pad))).find_map(|(spaces, pad)| {
+            let header = format!("{}{}", header(), " ".repeat(spaces));
+            let payload = format!("{}{}", member_claims(), " ".repeat(pad));
+            let total = encode(&header).len() + encode(&payload).len() + 342 + 2;
+            (total == length).then(|| MEMBERS_KEY.sign_text(&header, &payload))
+        })
     };
     let longest = of_length(MAX_TOKEN_BYTES).unwrap();
     assert_eq!(longest.len(), MAX_TOKEN_BYTES);
     assert!(world.verifier.verify(&longest).await.is_ok());
 
     let longer = of_length(MAX_TOKEN_BYTES + 1).unwrap();
-    assert_eq!(
-        world.verifier.verify(&longer).await,
-        Err(TokenError::TooLong)
-    );
+    assert_eq!(world.verifier.verify(&longer).await, Err(TokenError::TooLong));
 }
 
 #[tokio::test]
@@ -53,10 +45,7 @@ async fn a_token_cut_off_anywhere_is_refused() {
         let cut = &token[..length];
         assert!(world.verifier.verify(cut).await.is_err(), "cut at {length}");
         let cut = &token[length + 1..];
-        assert!(
-            world.verifier.verify(cut).await.is_err(),
-            "cut after {length}"
-        );
+        assert!(world.verifier.verify(cut).await.is_err(), "cut after {length}");
     }
 }
 
@@ -131,11 +120,7 @@ async fn a_claim_that_occurs_twice_is_refused_however_it_is_written() {
     for duplicate in first {
         let token = MEMBERS_KEY.sign_text(&header(), &format!("{{{duplicate},{rest}"));
         let verdict = world.verifier.verify(&token).await;
-        assert_eq!(
-            verdict,
-            Err(TokenError::Duplicate(Part::Claims)),
-            "{duplicate}"
-        );
+        assert_eq!(verdict, Err(TokenError::Duplicate(Part::Claims)), "{duplicate}");
     }
 }
 
@@ -149,10 +134,6 @@ async fn a_header_member_that_occurs_twice_is_refused() {
     ] {
         let token = MEMBERS_KEY.sign_text(&header, &member_claims().to_string());
         let verdict = world.verifier.verify(&token).await;
-        assert_eq!(
-            verdict,
-            Err(TokenError::Duplicate(Part::Header)),
-            "{header}"
-        );
+        assert_eq!(verdict, Err(TokenError::Duplicate(Part::Header)), "{header}");
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::json;
 use tenants::tokens::{
-    Issuer, IssuerKind, KEYS_MAX_AGE_SECONDS, LOAD_RETRY_SECONDS, MAX_JWKS_BYTES,
-    REFETCH_INTERVAL_SECONDS, TokenError, Verifier, VerifierOptions,
+    Issuer, IssuerKind, KEYS_MAX_AGE_SECONDS, LOAD_RETRY_SECONDS, MAX_JWKS_BYTES, REFETCH_INTERVAL_SECONDS, TokenError,
+    Verifier, VerifierOptions,
 };
 
 use crate::support::*;
@@ -45,9 +45,7 @@ async fn after_a_rotation_the_new_key_is_fetched_at_once() {
     let old = MEMBERS_KEY.sign(&long_lived());
     assert!(world.verifier.verify(&old).await.is_ok());
 
-    world
-        .members
-        .publish(&[MEMBERS_KEY.jwk(KID), OTHER_KEY.jwk("new")]);
+    world.members.publish(&[MEMBERS_KEY.jwk(KID), OTHER_KEY.jwk("new")]);
     let new = signed_with_kid(&OTHER_KEY, "new", &long_lived());
     assert!(world.verifier.verify(&new).await.is_ok());
     assert!(world.verifier.verify(&old).await.is_ok());
@@ -57,13 +55,7 @@ async fn after_a_rotation_the_new_key_is_fetched_at_once() {
 #[tokio::test]
 async fn unknown_kids_refetch_at_most_once_per_minute_also_all_at_once() {
     let world = World::start().await;
-    assert!(
-        world
-            .verifier
-            .verify(&MEMBERS_KEY.sign(&long_lived()))
-            .await
-            .is_ok()
-    );
+    assert!(world.verifier.verify(&MEMBERS_KEY.sign(&long_lived())).await.is_ok());
 
     for minute in 0..3 {
         let calls: Vec<_> = (0..100)
@@ -78,18 +70,11 @@ async fn unknown_kids_refetch_at_most_once_per_minute_also_all_at_once() {
         }
         world.clock.advance(REFETCH_INTERVAL_SECONDS - 1);
         let token = signed_with_kid(&OTHER_KEY, "one-more", &long_lived());
-        assert_eq!(
-            world.verifier.verify(&token).await,
-            Err(TokenError::UnknownKey)
-        );
+        assert_eq!(world.verifier.verify(&token).await, Err(TokenError::UnknownKey));
         assert_eq!(world.members.fetches(), 1 + minute + 1);
         world.clock.advance(1);
     }
-    assert_eq!(
-        world.operators.fetches(),
-        0,
-        "each issuer has its own limit"
-    );
+    assert_eq!(world.operators.fetches(), 0, "each issuer has its own limit");
 }
 
 #[tokio::test]
@@ -97,10 +82,7 @@ async fn a_load_that_lacked_the_kid_counts_as_the_minutes_fetch() {
     let world = World::start().await;
     for n in 0..5 {
         let token = signed_with_kid(&OTHER_KEY, &format!("guess-{n}"), &long_lived());
-        assert_eq!(
-            world.verifier.verify(&token).await,
-            Err(TokenError::UnknownKey)
-        );
+        assert_eq!(world.verifier.verify(&token).await, Err(TokenError::UnknownKey));
     }
     assert_eq!(world.members.fetches(), 1);
 }
@@ -108,16 +90,8 @@ async fn a_load_that_lacked_the_kid_counts_as_the_minutes_fetch() {
 #[tokio::test]
 async fn a_client_that_hangs_up_does_not_waste_the_minutes_fetch() {
     let world = World::start().await;
-    assert!(
-        world
-            .verifier
-            .verify(&MEMBERS_KEY.sign(&long_lived()))
-            .await
-            .is_ok()
-    );
-    world
-        .members
-        .publish(&[MEMBERS_KEY.jwk(KID), OTHER_KEY.jwk("new")]);
+    assert!(world.verifier.verify(&MEMBERS_KEY.sign(&long_lived())).await.is_ok());
+    world.members.publish(&[MEMBERS_KEY.jwk(KID), OTHER_KEY.jwk("new")]);
     world.members.hold();
     let token = signed_with_kid(&OTHER_KEY, "new", &long_lived());
 
@@ -145,13 +119,7 @@ async fn with_no_keys_nothing_can_be_said_and_loading_is_tried_again() {
     }
     assert_eq!(world.members.fetches(), 1);
     // The other pool is not affected.
-    assert!(
-        world
-            .verifier
-            .verify(&OPERATORS_KEY.sign(&operator_claims()))
-            .await
-            .is_ok()
-    );
+    assert!(world.verifier.verify(&OPERATORS_KEY.sign(&operator_claims())).await.is_ok());
 
     world.members.publish(&[MEMBERS_KEY.jwk(KID)]);
     world.clock.advance(LOAD_RETRY_SECONDS);
@@ -161,21 +129,12 @@ async fn with_no_keys_nothing_can_be_said_and_loading_is_tried_again() {
 #[tokio::test]
 async fn known_keys_outlast_an_outage() {
     let world = World::start().await;
-    assert!(
-        world
-            .verifier
-            .verify(&MEMBERS_KEY.sign(&long_lived()))
-            .await
-            .is_ok()
-    );
+    assert!(world.verifier.verify(&MEMBERS_KEY.sign(&long_lived())).await.is_ok());
     world.members.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
     world.clock.advance(2 * KEYS_MAX_AGE_SECONDS);
 
     let unknown = signed_with_kid(&OTHER_KEY, "new", &long_lived());
-    assert_eq!(
-        world.verifier.verify(&unknown).await,
-        Err(TokenError::UnknownKey)
-    );
+    assert_eq!(world.verifier.verify(&unknown).await, Err(TokenError::UnknownKey));
     let another = MEMBERS_KEY.sign(&member_claims_with("exp", json!(NOW + 80_000)));
     assert!(world.verifier.verify(&another).await.is_ok());
     assert_eq!(world.members.fetches(), 2);
@@ -190,10 +149,7 @@ async fn a_withdrawn_key_ends_its_tokens_also_those_seen_before() {
     let new = signed_with_kid(&OTHER_KEY, "new", &long_lived());
     assert!(world.verifier.verify(&new).await.is_ok());
 
-    assert_eq!(
-        world.verifier.verify(&token).await,
-        Err(TokenError::UnknownKey)
-    );
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::UnknownKey));
 }
 
 #[tokio::test]
@@ -219,10 +175,7 @@ async fn an_old_key_set_is_refreshed_in_the_background() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(world.verifier.verify(&replaced).await.is_ok());
-    assert_eq!(
-        world.verifier.verify(&token).await,
-        Err(TokenError::Signature)
-    );
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Signature));
     assert_eq!(world.members.fetches(), 2);
 }
 
@@ -234,10 +187,7 @@ async fn a_token_seen_before_expires_on_the_second() {
     world.clock.advance(899);
     assert!(world.verifier.verify(&token).await.is_ok());
     world.clock.advance(1);
-    assert_eq!(
-        world.verifier.verify(&token).await,
-        Err(TokenError::Expired)
-    );
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Expired));
 }
 
 #[tokio::test]
@@ -262,18 +212,14 @@ async fn only_rsa_keys_for_rs256_signatures_are_taken_from_a_jwks() {
     let token = MEMBERS_KEY.sign(&member_claims());
     for jwk in unusable {
         let world = World::start().await;
-        world
-            .members
-            .publish(&[jwk.clone(), OTHER_KEY.jwk("other")]);
+        world.members.publish(&[jwk.clone(), OTHER_KEY.jwk("other")]);
         let verdict = world.verifier.verify(&token).await;
         assert_eq!(verdict, Err(TokenError::UnknownKey), "{jwk}");
     }
 
     let world = World::start().await;
     let mut bare = MEMBERS_KEY.jwk(KID);
-    bare.as_object_mut()
-        .unwrap()
-        .retain(|name, _| name != "use" && name != "alg");
+    bare.as_object_mut().unwrap().retain(|name, _| name != "use" && name != "alg");
     world.members.publish(&[json!({ "kty": "EC" }), bare]);
     assert!(world.verifier.verify(&token).await.is_ok());
 }
@@ -285,10 +231,7 @@ async fn an_answer_that_is_no_jwks_replaces_nothing() {
     let answers = [
         (StatusCode::OK, "<html>".to_owned()),
         (StatusCode::OK, r#"{"keys":[]}"#.to_owned()),
-        (
-            StatusCode::OK,
-            format!("{jwks}{}", " ".repeat(MAX_JWKS_BYTES)),
-        ),
+        (StatusCode::OK, format!("{jwks}{}", " ".repeat(MAX_JWKS_BYTES))),
         (StatusCode::NOT_FOUND, jwks.clone()),
         (StatusCode::FOUND, jwks),
     ];
@@ -296,21 +239,14 @@ async fn an_answer_that_is_no_jwks_replaces_nothing() {
         let world = World::start().await;
         world.members.answer(status, &body);
         let verdict = world.verifier.verify(&token).await;
-        assert_eq!(
-            verdict,
-            Err(TokenError::KeysUnavailable),
-            "{status} {body:.30}"
-        );
+        assert_eq!(verdict, Err(TokenError::KeysUnavailable), "{status} {body:.30}");
         assert_eq!(world.members.strays(), 0, "no redirect is followed");
 
         let world = World::start().await;
         assert!(world.verifier.verify(&token).await.is_ok());
         world.members.answer(status, &body);
         let unknown = signed_with_kid(&OTHER_KEY, "new", &member_claims());
-        assert_eq!(
-            world.verifier.verify(&unknown).await,
-            Err(TokenError::UnknownKey)
-        );
+        assert_eq!(world.verifier.verify(&unknown).await, Err(TokenError::UnknownKey));
         assert!(world.verifier.verify(&token).await.is_ok());
     }
 }
@@ -325,10 +261,7 @@ async fn a_server_that_never_answers_is_given_up() {
         audience: MEMBER_CLIENT.into(),
         kind: IssuerKind::Member,
     };
-    let options = VerifierOptions {
-        fetch_timeout: Duration::from_millis(50),
-        ..TestClock::new().options()
-    };
+    let options = VerifierOptions { fetch_timeout: Duration::from_millis(50), ..TestClock::new().options() };
     let verifier = Verifier::new(vec![issuer], options).unwrap();
     let token = MEMBERS_KEY.sign(&member_claims());
     let verdict = tokio::time::timeout(Duration::from_secs(10), verifier.verify(&token)).await;

@@ -4,8 +4,7 @@
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
-    RSA_PSS_SHA256, RsaEncoding,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding,
 };
 use serde_json::{Value, json};
 use tenants::tokens::TokenError;
@@ -36,9 +35,7 @@ async fn the_algorithm_is_rs256_and_nothing_else() {
     };
     let hmac_with = |secret: &[u8]| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        signed_by("HS256", |message| {
-            hmac::sign(&key, message).as_ref().to_vec()
-        })
+        signed_by("HS256", |message| hmac::sign(&key, message).as_ref().to_vec())
     };
     let rsa = |alg: &str, encoding: &'static dyn RsaEncoding| {
         MEMBERS_KEY.sign_by(encoding, &header_with_alg(&json!(alg)), &claims)
@@ -52,22 +49,10 @@ async fn the_algorithm_is_rs256_and_nothing_else() {
         ("RS512", rsa("RS512", &RSA_PKCS1_SHA512)),
         ("PS256", rsa("PS256", &RSA_PSS_SHA256)),
         ("ES256", signed_by("ES256", es256)),
-        (
-            "rs256",
-            MEMBERS_KEY.sign_text(&header_with_alg(&json!("rs256")), &claims),
-        ),
-        (
-            "list",
-            MEMBERS_KEY.sign_text(&header_with_alg(&json!(["RS256"])), &claims),
-        ),
-        (
-            "null",
-            MEMBERS_KEY.sign_text(&header_with_alg(&Value::Null), &claims),
-        ),
-        (
-            "absent",
-            MEMBERS_KEY.sign_text(&json!({ "kid": KID }).to_string(), &claims),
-        ),
+        ("rs256", MEMBERS_KEY.sign_text(&header_with_alg(&json!("rs256")), &claims)),
+        ("list", MEMBERS_KEY.sign_text(&header_with_alg(&json!(["RS256"])), &claims)),
+        ("null", MEMBERS_KEY.sign_text(&header_with_alg(&Value::Null), &claims)),
+        ("absent", MEMBERS_KEY.sign_text(&json!({ "kid": KID }).to_string(), &claims)),
     ];
     for (name, token) in tokens {
         let verdict = world.verifier.verify(&token).await;
@@ -79,10 +64,7 @@ async fn the_algorithm_is_rs256_and_nothing_else() {
 
 fn es256(message: &[u8]) -> Vec<u8> {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    key.sign(&SystemRandom::new(), message)
-        .unwrap()
-        .as_ref()
-        .to_vec()
+    key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
 }
 
 #[tokio::test]
@@ -94,9 +76,7 @@ async fn calling_another_signature_rs256_does_not_make_it_one() {
         MEMBERS_KEY.sign_by(&RSA_PSS_SHA256, &header(), &claims),
         MEMBERS_KEY.sign_by(&RSA_PKCS1_SHA384, &header(), &claims),
         signed_by("RS256", es256),
-        signed_by("RS256", |message| {
-            hmac::sign(&key, message).as_ref().to_vec()
-        }),
+        signed_by("RS256", |message| hmac::sign(&key, message).as_ref().to_vec()),
         signed_by("RS256", |_| Vec::new()),
         signed_by("RS256", |_| vec![0; 256]),
         signed_by("RS256", |_| vec![0xff; 256]),
@@ -123,10 +103,7 @@ async fn a_change_to_any_signed_byte_breaks_the_signature() {
         let mut bytes = token.clone().into_bytes();
         bytes[position] = if bytes[position] == b'A' { b'E' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
-        assert!(
-            world.verifier.verify(&changed).await.is_err(),
-            "at {position}"
-        );
+        assert!(world.verifier.verify(&changed).await.is_err(), "at {position}");
     }
 }
 
@@ -149,10 +126,7 @@ async fn a_key_that_the_token_brings_along_is_not_used() {
         let header = json!({ "kid": KID, "alg": "RS256", name: value }).to_string();
         // Refused also in a token that the pool itself signed.
         for key in [&OTHER_KEY, &MEMBERS_KEY] {
-            let verdict = world
-                .verifier
-                .verify(&key.sign_text(&header, &claims))
-                .await;
+            let verdict = world.verifier.verify(&key.sign_text(&header, &claims)).await;
             assert_eq!(verdict, Err(TokenError::ForbiddenHeader(name)));
         }
     }
@@ -186,10 +160,7 @@ async fn a_kid_is_only_ever_looked_up_in_the_jwks() {
         assert_eq!(verdict, Err(TokenError::UnknownKey), "{kid}");
     }
     let token = MEMBERS_KEY.sign_text(r#"{"alg":"RS256"}"#, &member_claims().to_string());
-    assert_eq!(
-        world.verifier.verify(&token).await,
-        Err(TokenError::UnknownKey)
-    );
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::UnknownKey));
 
     assert_eq!((world.members.fetches(), world.members.strays()), (1, 0));
 }
@@ -199,10 +170,7 @@ async fn an_oversized_kid_is_not_worth_a_fetch() {
     let world = World::start().await;
     let header = json!({ "kid": "k".repeat(5000), "alg": "RS256" }).to_string();
     let token = OTHER_KEY.sign_text(&header, &member_claims().to_string());
-    assert_eq!(
-        world.verifier.verify(&token).await,
-        Err(TokenError::UnknownKey)
-    );
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::UnknownKey));
     assert_eq!(world.members.fetches(), 0);
 }
 
@@ -238,35 +206,19 @@ async fn an_issuer_that_is_not_listed_letter_by_letter_is_not_trusted() {
     }
     for issuer in [json!(null), json!([MEMBERS]), json!("")] {
         let token = MEMBERS_KEY.sign(&member_claims_with("iss", issuer));
-        assert_eq!(
-            world.verifier.verify(&token).await,
-            Err(TokenError::Claim("iss"))
-        );
+        assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Claim("iss")));
     }
     let token = MEMBERS_KEY.sign(&member_claims_without("iss"));
-    assert_eq!(
-        world.verifier.verify(&token).await,
-        Err(TokenError::Claim("iss"))
-    );
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Claim("iss")));
     assert_eq!(world.members.fetches(), 0);
 }
 
 #[tokio::test]
 async fn another_kind_of_token_is_no_jwt() {
     let world = World::start().await;
-    for typ in [
-        json!("at+jwt"),
-        json!("logout+jwt"),
-        json!(""),
-        json!(null),
-        json!(1),
-    ] {
+    for typ in [json!("at+jwt"), json!("logout+jwt"), json!(""), json!(null), json!(1)] {
         let header = json!({ "kid": KID, "alg": "RS256", "typ": typ }).to_string();
         let token = MEMBERS_KEY.sign_text(&header, &member_claims().to_string());
-        assert_eq!(
-            world.verifier.verify(&token).await,
-            Err(TokenError::Algorithm),
-            "{typ}"
-        );
+        assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Algorithm), "{typ}");
     }
 }

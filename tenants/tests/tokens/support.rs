@@ -59,22 +59,10 @@ impl RsaKey {
         self.sign_by(&RSA_PKCS1_SHA256, header, payload)
     }
 
-    pub(crate) fn sign_by(
-        &self,
-        encoding: &'static dyn RsaEncoding,
-        header: &str,
-        payload: &str,
-    ) -> String {
+    pub(crate) fn sign_by(&self, encoding: &'static dyn RsaEncoding, header: &str, payload: &str) -> String {
         let message = format!("{}.{}", encode(header), encode(payload));
         let mut signature = vec![0; self.0.public_modulus_len()];
-        self.0
-            .sign(
-                encoding,
-                &SystemRandom::new(),
-                message.as_bytes(),
-                &mut signature,
-            )
-            .unwrap();
+        self.0.sign(encoding, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
         format!("{message}.{}", encode(signature))
     }
 
@@ -137,10 +125,7 @@ impl TestClock {
     }
 
     pub(crate) fn options(&self) -> VerifierOptions {
-        VerifierOptions {
-            clock: Arc::new(self.clone()),
-            ..VerifierOptions::default()
-        }
+        VerifierOptions { clock: Arc::new(self.clone()), ..VerifierOptions::default() }
     }
 }
 
@@ -172,15 +157,12 @@ impl JwksServer {
             strays: Arc::default(),
         };
         let (serving, straying) = (server.clone(), server.clone());
-        let app = Router::new()
-            .route(
-                "/pool/jwks.json",
-                get(async move || serving.respond().await),
-            )
-            .fallback(async move || {
+        let app = Router::new().route("/pool/jwks.json", get(async move || serving.respond().await)).fallback(
+            async move || {
                 straying.strays.fetch_add(1, Ordering::SeqCst);
                 StatusCode::NOT_FOUND
-            });
+            },
+        );
         tokio::spawn(async move { axum::serve(listener, app).await });
         server
     }
@@ -194,9 +176,7 @@ impl JwksServer {
     }
 
     pub(crate) fn url(&self) -> Url {
-        format!("http://{}/pool/jwks.json", self.address)
-            .parse()
-            .unwrap()
+        format!("http://{}/pool/jwks.json", self.address).parse().unwrap()
     }
 
     pub(crate) fn answer(&self, status: StatusCode, body: impl ToString) {
@@ -259,20 +239,10 @@ impl World {
             issuer(MEMBERS, MEMBER_CLIENT, &members, IssuerKind::Member),
             issuer(OPERATORS, OPERATOR_CLIENT, &operators, IssuerKind::Operator),
         ];
-        Self {
-            verifier: Verifier::new(issuers, clock.options()).unwrap(),
-            clock,
-            members,
-            operators,
-        }
+        Self { verifier: Verifier::new(issuers, clock.options()).unwrap(), clock, members, operators }
     }
 }
 
 fn issuer(name: &str, client: &str, server: &JwksServer, kind: IssuerKind) -> Issuer {
-    Issuer {
-        issuer: name.into(),
-        jwks_url: server.url(),
-        audience: client.into(),
-        kind,
-    }
+    Issuer { issuer: name.into(), jwks_url: server.url(), audience: client.into(), kind }
 }

@@ -18,10 +18,7 @@ use url::Url;
 
 use super::*;
 
-const LIMITS: Limits = Limits {
-    body: 64,
-    time: Duration::from_millis(50),
-};
+const LIMITS: Limits = Limits { body: 64, time: Duration::from_millis(50) };
 
 fn config(public_url: &str) -> HttpConfig {
     HttpConfig {
@@ -37,10 +34,7 @@ fn config(public_url: &str) -> HttpConfig {
 /// Routes that do what handlers do at their worst, with the product's layers around.
 fn app(config: &HttpConfig) -> Router {
     let routes = Router::new()
-        .route(
-            "/api/v1/things",
-            get(|| async { "things" }).post(|body: Bytes| async move { body }),
-        )
+        .route("/api/v1/things", get(|| async { "things" }).post(|body: Bytes| async move { body }))
         .route("/api/v1/things/{id}", delete(|Path(_): Path<u32>| async {}))
         .route(
             "/api/v1/panic",
@@ -84,10 +78,7 @@ async fn problem(response: Response, status: u16) -> Value {
 
 #[tokio::test]
 async fn an_unknown_address_is_a_problem() {
-    assert_eq!(
-        problem(ask(request("GET", "/api/v1/nothing")).await, 404).await["type"],
-        "urn:ffp:problem:not-found"
-    );
+    assert_eq!(problem(ask(request("GET", "/api/v1/nothing")).await, 404).await["type"], "urn:ffp:problem:not-found");
     problem(ask(request("GET", "/public/")).await, 404).await;
 }
 
@@ -104,10 +95,7 @@ async fn a_method_that_is_not_taken_is_a_problem_that_says_which_are() {
 #[tokio::test]
 async fn a_body_that_declares_too_much_is_refused_unread() {
     let body = Body::from(vec![b'x'; 65]);
-    let request = Request::post("/api/v1/things")
-        .header("content-length", 65)
-        .body(body)
-        .unwrap();
+    let request = Request::post("/api/v1/things").header("content-length", 65).body(body).unwrap();
     assert_eq!(problem(ask(request).await, 413).await["limit"], 64);
 }
 
@@ -120,7 +108,9 @@ async fn a_body_that_turns_out_too_large_is_refused() {
 
 #[tokio::test]
 async fn what_nobody_reads_of_a_body_is_read_behind_the_answer() {
-    for (path, length, status) in [("/api/v1/things/none", 60, 400), ("/api/v1/nothing", 60, 404), ("/api/v1/things", 600, 413)] {
+    for (path, length, status) in
+        [("/api/v1/things/none", 60, 400), ("/api/v1/nothing", 60, 404), ("/api/v1/things", 600, 413)]
+    {
         let (last, read) = tokio::sync::oneshot::channel();
         let mut last = Some(last);
         let chunks = futures::stream::iter((1..=length / 10).map(move |number| {
@@ -150,10 +140,8 @@ async fn a_client_that_waits_for_leave_to_send_is_not_asked_to() {
 
 #[tokio::test]
 async fn a_body_of_the_largest_size_is_taken() {
-    let request = Request::post("/api/v1/things")
-        .header("content-length", 64)
-        .body(Body::from(vec![b'x'; 64]))
-        .unwrap();
+    let request =
+        Request::post("/api/v1/things").header("content-length", 64).body(Body::from(vec![b'x'; 64])).unwrap();
     let response = ask(request).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 64);
@@ -181,11 +169,7 @@ async fn refusals_that_the_framework_makes_are_problems_too() {
 
 #[tokio::test]
 async fn nothing_is_sniffed_and_nothing_under_the_api_is_stored() {
-    for (path, status) in [
-        ("/api/v1/things", 200),
-        ("/api/v1/nothing", 404),
-        ("/api/v1/panic", 500),
-    ] {
+    for (path, status) in [("/api/v1/things", 200), ("/api/v1/nothing", 404), ("/api/v1/panic", 500)] {
         let response = ask(request("GET", path)).await;
         assert_eq!(response.status().as_u16(), status);
         assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"), "{path}");
@@ -197,14 +181,9 @@ async fn nothing_is_sniffed_and_nothing_under_the_api_is_stored() {
 #[tokio::test]
 async fn a_public_answer_may_be_stored_unless_the_request_was_authorised() {
     let response = ask(request("GET", "/public")).await;
-    assert_eq!(
-        (header(&response, "cache-control"), header(&response, "vary")),
-        (None, None)
-    );
+    assert_eq!((header(&response, "cache-control"), header(&response, "vary")), (None, None));
     let mut authorised = request("GET", "/public");
-    authorised
-        .headers_mut()
-        .insert("authorization", HeaderValue::from_static("Bearer x"));
+    authorised.headers_mut().insert("authorization", HeaderValue::from_static("Bearer x"));
     let response = ask(authorised).await;
     assert_eq!(
         (header(&response, "cache-control"), header(&response, "vary")),
@@ -218,10 +197,7 @@ async fn a_public_answer_may_be_stored_unless_the_request_was_authorised() {
 
 #[tokio::test]
 async fn strict_transport_is_asked_for_exactly_when_the_public_address_is_https() {
-    let secure = app(&config("https://app.example.com"))
-        .oneshot(request("GET", "/public"))
-        .await
-        .unwrap();
+    let secure = app(&config("https://app.example.com")).oneshot(request("GET", "/public")).await.unwrap();
     assert!(header(&secure, "strict-transport-security").is_some());
     assert!(header(&ask(request("GET", "/public")).await, "strict-transport-security").is_none());
 }
@@ -253,9 +229,7 @@ async fn what_does_not_come_through_the_edge_is_a_problem_and_still_has_its_head
     assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
     problem(response, 403).await;
     let mut proven = request("GET", "/public");
-    proven
-        .headers_mut()
-        .insert("x-origin-verify", HeaderValue::from_static("a-secret-of-the-edge"));
+    proven.headers_mut().insert("x-origin-verify", HeaderValue::from_static("a-secret-of-the-edge"));
     assert_eq!(app(&config).oneshot(proven).await.unwrap().status(), StatusCode::OK);
 }
 
@@ -263,17 +237,9 @@ async fn what_does_not_come_through_the_edge_is_a_problem_and_still_has_its_head
 async fn a_request_keeps_the_id_it_came_with_if_it_is_plain() {
     let with = |id: &'static str| {
         let mut request = request("GET", "/public");
-        request
-            .headers_mut()
-            .insert("x-request-id", HeaderValue::from_static(id));
+        request.headers_mut().insert("x-request-id", HeaderValue::from_static(id));
         request
     };
-    assert_eq!(
-        header(&ask(with("0190b0a0-3c1e")).await, "x-request-id"),
-        Some("0190b0a0-3c1e")
-    );
-    assert_ne!(
-        header(&ask(with("<script>alert</script>")).await, "x-request-id"),
-        Some("<script>alert</script>")
-    );
+    assert_eq!(header(&ask(with("0190b0a0-3c1e")).await, "x-request-id"), Some("0190b0a0-3c1e"));
+    assert_ne!(header(&ask(with("<script>alert</script>")).await, "x-request-id"), Some("<script>alert</script>"));
 }

@@ -75,17 +75,12 @@ pub(super) async fn run(
         .map_err(|error| ProbeError::Scratch(io::Error::other(error)))?
         .map_err(ProbeError::Scratch)?;
     // Dropping the future kills the process.
-    timeout_at(deadline, examine(tool, folder.path()))
-        .await
-        .unwrap_or(Err(Refusal::ProbeTimeout.into()))
+    timeout_at(deadline, examine(tool, folder.path())).await.unwrap_or(Err(Refusal::ProbeTimeout.into()))
 }
 
 /// A folder of its own, closed to others, with the sparse file in it. Removed when dropped.
 fn scratch(size: u64, blocks: &[Block]) -> io::Result<TempDir> {
-    let folder = tempfile::Builder::new()
-        .prefix("ffp-probe-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir()?;
+    let folder = tempfile::Builder::new().prefix("ffp-probe-").permissions(Permissions::from_mode(0o700)).tempdir()?;
     let file = File::create_new(folder.path().join(SCRATCH))?;
     file.set_len(size)?;
     for block in blocks {
@@ -114,11 +109,7 @@ async fn examine(tool: &Ffprobe, folder: &Path) -> Result<Vec<u8>, ProbeError> {
         .map_err(cannot)?;
     let mut report = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        stdout
-            .take(MAX_REPORT + 1)
-            .read_to_end(&mut report)
-            .await
-            .map_err(cannot)?;
+        stdout.take(MAX_REPORT + 1).read_to_end(&mut report).await.map_err(cannot)?;
     }
     if report.len() as u64 > MAX_REPORT {
         return Err(Refusal::Damaged("it lists more tracks than can be examined".into()).into());

@@ -23,11 +23,7 @@ impl Memory {
     }
 
     pub(super) fn sparse(size: u64, parts: Vec<(u64, Vec<u8>)>) -> Self {
-        Self {
-            size,
-            parts,
-            reads: Mutex::default(),
-        }
+        Self { size, parts, reads: Mutex::default() }
     }
 
     /// How many reads there were, and of how many bytes.
@@ -43,11 +39,7 @@ impl RangeReader for Memory {
     }
 
     async fn read(&self, offset: u64, len: u64) -> io::Result<Bytes> {
-        assert!(
-            len > 0 && offset + len <= self.size,
-            "asked for {len} at {offset} of {}",
-            self.size
-        );
+        assert!(len > 0 && offset + len <= self.size, "asked for {len} at {offset} of {}", self.size);
         self.reads.lock().unwrap().push(len);
         let mut bytes = vec![0; len as usize];
         for (start, part) in &self.parts {
@@ -65,10 +57,7 @@ impl RangeReader for Memory {
 /// What FFmpeg makes of these arguments, or `None` with a printed reason where it is not installed.
 pub(super) fn ffmpeg(arguments: &str) -> Option<Vec<u8>> {
     if !is_installed("ffmpeg") || !is_installed("ffprobe") {
-        assert!(
-            std::env::var("CI_REQUIRE").as_deref() != Ok("all"),
-            "CI_REQUIRE=all, but FFmpeg is missing"
-        );
+        assert!(std::env::var("CI_REQUIRE").as_deref() != Ok("all"), "CI_REQUIRE=all, but FFmpeg is missing");
         eprintln!("skipped: FFmpeg is not installed (ffmpeg, ffprobe)");
         return None;
     }
@@ -79,11 +68,7 @@ pub(super) fn ffmpeg(arguments: &str) -> Option<Vec<u8>> {
     command.args(["-v", "error", "-nostdin", "-bitexact"]).args(words);
     // `pipe.webm`: written where FFmpeg cannot go back, as a recorder streams it.
     if let Some(format) = name.strip_prefix("pipe.") {
-        let output = command
-            .args(["-f", format, "-"])
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
+        let output = command.args(["-f", format, "-"]).stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "ffmpeg {arguments}");
         return Some(output.stdout);
     }
@@ -93,11 +78,7 @@ pub(super) fn ffmpeg(arguments: &str) -> Option<Vec<u8>> {
 }
 
 fn is_installed(program: &str) -> bool {
-    Command::new(program)
-        .arg("-version")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
+    Command::new(program).arg("-version").stdout(Stdio::null()).status().is_ok_and(|s| s.success())
 }
 
 /// Two seconds of picture and sound as FFmpeg's inputs.

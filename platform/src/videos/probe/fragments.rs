@@ -49,10 +49,7 @@ fn track_start(mut rest: &[u8], tracks: &[Track]) -> Option<f64> {
         match &kind {
             b"tfhd" => {
                 let id = be32(body, 4)?;
-                timescale = tracks
-                    .iter()
-                    .find(|t| t.id == id && t.timescale > 0)
-                    .map(|t| t.timescale);
+                timescale = tracks.iter().find(|t| t.id == id && t.timescale > 0).map(|t| t.timescale);
             }
             b"tfdt" if body.first() == Some(&1) => time = be64(body, 4),
             b"tfdt" => time = be32(body, 4).map(u64::from),

@@ -17,10 +17,7 @@ async fn playlists_and_documents_are_refused_and_nobody_follows_their_addresses(
     socket.set_nonblocking(true).unwrap();
     let address = format!("http://{}/secret.ts", socket.local_addr().unwrap());
     for (text, found) in [
-        (
-            format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{address}\n#EXT-X-ENDLIST\n"),
-            "a playlist",
-        ),
+        (format!("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{address}\n#EXT-X-ENDLIST\n"), "a playlist"),
         (format!("\u{feff}\n  #EXTM3U\n#EXTINF:9,\n{address}\n"), "a playlist"),
         (format!("ffconcat version 1.0\nfile {address}\n"), "a playlist"),
         (format!("[playlist]\nFile1={address}\n"), "a playlist"),
@@ -29,29 +26,18 @@ async fn playlists_and_documents_are_refused_and_nobody_follows_their_addresses(
             format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"{address}\"/></svg>"),
             "an SVG or XML document",
         ),
-        (
-            format!("<?xml version=\"1.0\"?><!DOCTYPE x SYSTEM \"{address}\"><x/>"),
-            "an SVG or XML document",
-        ),
+        (format!("<?xml version=\"1.0\"?><!DOCTYPE x SYSTEM \"{address}\"><x/>"), "an SVG or XML document"),
         (format!("<!DOCTYPE HTML><video src=\"{address}\">"), "a web page"),
         (address.clone(), "a text"),
         ("Ü".repeat(3000), "a text"),
     ] {
         for declared in ["video/mp4", "application/vnd.apple.mpegurl"] {
-            assert_eq!(
-                refusal(text.clone().into_bytes(), declared).await,
-                Refusal::NotAVideo { found },
-                "{text}"
-            );
+            assert_eq!(refusal(text.clone().into_bytes(), declared).await, Refusal::NotAVideo { found }, "{text}");
         }
         // Were it to slip through the recognition, the confined program would refuse it all the same.
         confined_refuses(text.into_bytes()).await;
     }
-    assert_eq!(
-        socket.accept().unwrap_err().kind(),
-        io::ErrorKind::WouldBlock,
-        "an address was followed"
-    );
+    assert_eq!(socket.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "an address was followed");
 }
 
 #[tokio::test]
@@ -75,18 +61,11 @@ async fn an_mp4_whose_media_lie_elsewhere_is_refused_and_nobody_goes_there() {
     ] {
         assert_eq!(refusal(changed.clone(), "video/mp4").await, Refusal::ExternalReference);
         let tool = Ffprobe::find().unwrap();
-        let block = Block {
-            offset: 0,
-            bytes: changed.into(),
-        };
+        let block = Block { offset: 0, bytes: changed.into() };
         let size = block.bytes.len() as u64;
         let _ = ffprobe::run(&tool, size, vec![block], soon()).await;
     }
-    assert_eq!(
-        socket.accept().unwrap_err().kind(),
-        io::ErrorKind::WouldBlock,
-        "the address was followed"
-    );
+    assert_eq!(socket.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "the address was followed");
     // Harmless forms of "in this file" that exist: an empty text, an empty alias.
     for fine in [reference(b"url ", 1, b"\0"), reference(b"alis", 1, b"")] {
         assert!(walked(&Memory::new(fine), "video/mp4").await.is_ok());
@@ -114,14 +93,8 @@ async fn what_is_no_video_at_all_is_refused_by_name() {
         (b"\x89PNG\r\n\x1a\n".to_vec(), "a PNG picture"),
         (b"PK\x03\x04 and more".to_vec(), "a ZIP archive or office document"),
         (b"RIFF\0\0\0\0WAVEfmt ".to_vec(), "a sound file"),
-        (
-            b"\0\0\0\x18ftypavif\0\0\0\0avifmif1".to_vec(),
-            "a still picture (HEIC or AVIF)",
-        ),
-        (
-            b"\x1a\x45\xdf\xa3\x87\x42\x82\x84soup".to_vec(),
-            "an EBML document of another kind",
-        ),
+        (b"\0\0\0\x18ftypavif\0\0\0\0avifmif1".to_vec(), "a still picture (HEIC or AVIF)"),
+        (b"\x1a\x45\xdf\xa3\x87\x42\x82\x84soup".to_vec(), "an EBML document of another kind"),
     ] {
         assert_eq!(refusal(bytes, "video/mp4").await, Refusal::NotAVideo { found });
     }
@@ -137,23 +110,13 @@ async fn a_video_cut_off_anywhere_is_refused() {
         assert!(walked(&Memory::new(bytes.clone()), declared).await.is_ok());
         for length in (64..bytes.len()).step_by(61).chain(bytes.len() - 20..bytes.len()) {
             let refusal = refusal(bytes[..length].to_vec(), declared).await;
-            assert_eq!(
-                refusal.code(),
-                "truncated",
-                "{declared} cut to {length} of {}: {refusal}",
-                bytes.len()
-            );
+            assert_eq!(refusal.code(), "truncated", "{declared} cut to {length} of {}: {refusal}", bytes.len());
         }
     }
     let without_index = mp4[..find(&mp4, b"moov")].to_vec();
     assert!(refusal(without_index, "video/mp4").await.to_string().contains("moov"));
     let index_alone = fast[..find(&fast, b"mdat")].to_vec();
-    assert!(
-        refusal(index_alone, "video/mp4")
-            .await
-            .to_string()
-            .contains("no pictures")
-    );
+    assert!(refusal(index_alone, "video/mp4").await.to_string().contains("no pictures"));
     // Bytes behind a complete video are nobody's harm.
     for behind in [&[0; 1000][..], b"xyz", b"TAGsome title, and so on"] {
         let longer = [mp4.as_slice(), behind].concat();
@@ -169,14 +132,8 @@ async fn claims_beyond_the_object_are_refused_as_cut_off() {
         ([FTYP, &large(b"moov", ten_gigabytes), &[0; 1000]].concat(), "video/mp4"),
         ([FTYP, &large(b"free", u64::MAX)].concat(), "video/mp4"),
         ([FTYP, b"\xff\xff\xff\xffmdat", &[0; 1000]].concat(), "video/mp4"),
-        (
-            [&ebml("webm"), &b"\x18\x53\x80\x67\x01\0\0\x02\x80\0\0\0"[..], &[0; 99]].concat(),
-            "video/webm",
-        ),
-        (
-            [&ebml("webm"), &b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xfe"[..]].concat(),
-            "video/webm",
-        ),
+        ([&ebml("webm"), &b"\x18\x53\x80\x67\x01\0\0\x02\x80\0\0\0"[..], &[0; 99]].concat(), "video/webm"),
+        ([&ebml("webm"), &b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xfe"[..]].concat(), "video/webm"),
     ] {
         let refusal = refusal(bytes, declared).await;
         assert_eq!(refusal.code(), "truncated", "{refusal}");
@@ -185,13 +142,7 @@ async fn claims_beyond_the_object_are_refused_as_cut_off() {
     let head = [FTYP, &large(b"moov", ten_gigabytes)].concat();
     let memory = Memory::sparse(FTYP.len() as u64 + ten_gigabytes, vec![(0, head)]);
     let result = walked(&memory, "video/mp4").await;
-    assert!(
-        matches!(
-            result,
-            Err(ProbeError::Refused(Refusal::IndexTooLarge { limit_mib: 64 }))
-        ),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(ProbeError::Refused(Refusal::IndexTooLarge { limit_mib: 64 }))), "{result:?}");
     assert!(memory.cost().1 < 1 << 20);
 }
 
@@ -241,10 +192,7 @@ async fn floods_of_parts_and_deep_nesting_are_refused_within_the_budget() {
     assert_eq!(refusal(tiny, "video/mp4").await.code(), "damaged");
     let scattered: Vec<_> = (0..1000).map(|i| (24 + i * 100_000, large(b"free", 100_000))).collect();
     let memory = Memory::sparse(24 + 1000 * 100_000, [vec![(0, FTYP.to_vec())], scattered].concat());
-    assert!(matches!(
-        walked(&memory, "video/mp4").await,
-        Err(ProbeError::Refused(Refusal::Damaged(_)))
-    ));
+    assert!(matches!(walked(&memory, "video/mp4").await, Err(ProbeError::Refused(Refusal::Damaged(_)))));
     assert!(memory.cost().0 <= MAX_READS as usize);
 
     let mut nested = Vec::new();
@@ -254,38 +202,16 @@ async fn floods_of_parts_and_deep_nesting_are_refused_within_the_budget() {
     let deep = [FTYP, &boxed(b"moov", &nested), &boxed(b"mdat", b"x")].concat();
     assert!(refusal(deep, "video/mp4").await.to_string().contains("nested"));
     let crowd = boxed(b"moov", &boxed(b"free", b"").repeat(1_000_000));
-    assert_eq!(
-        refusal([FTYP, &crowd, &boxed(b"mdat", b"x")].concat(), "video/mp4")
-            .await
-            .code(),
-        "damaged"
-    );
-    let two = [
-        FTYP,
-        &boxed(b"moov", &boxed(b"trak", b"")).repeat(2),
-        &boxed(b"mdat", b"x"),
-    ]
-    .concat();
+    assert_eq!(refusal([FTYP, &crowd, &boxed(b"mdat", b"x")].concat(), "video/mp4").await.code(), "damaged");
+    let two = [FTYP, &boxed(b"moov", &boxed(b"trak", b"")).repeat(2), &boxed(b"mdat", b"x")].concat();
     assert!(refusal(two, "video/mp4").await.to_string().contains("two indexes"));
     // A count of references without the references.
     let dref = boxed(b"dref", &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
-    let index = boxed(
-        b"moov",
-        &boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &boxed(b"dinf", &dref)))),
-    );
-    assert_eq!(
-        refusal([FTYP, &index, &boxed(b"mdat", b"x")].concat(), "video/mp4")
-            .await
-            .code(),
-        "damaged"
-    );
+    let index = boxed(b"moov", &boxed(b"trak", &boxed(b"mdia", &boxed(b"minf", &boxed(b"dinf", &dref)))));
+    assert_eq!(refusal([FTYP, &index, &boxed(b"mdat", b"x")].concat(), "video/mp4").await.code(), "damaged");
     // Elements of no size, for ever.
-    let void = [
-        &ebml("webm")[..],
-        b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff",
-        &b"\xec\x80".repeat(100_000),
-    ]
-    .concat();
+    let void =
+        [&ebml("webm")[..], b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff", &b"\xec\x80".repeat(100_000)].concat();
     assert_eq!(refusal(void, "video/webm").await.code(), "damaged");
 }
 
@@ -301,20 +227,8 @@ async fn ends(bytes: Vec<u8>, declared: &str) {
 async fn confined_refuses(bytes: Vec<u8>) {
     let Ok(tool) = Ffprobe::find() else { return };
     let size = bytes.len() as u64;
-    let result = ffprobe::run(
-        &tool,
-        size,
-        vec![Block {
-            offset: 0,
-            bytes: bytes.into(),
-        }],
-        soon(),
-    )
-    .await;
-    assert!(
-        matches!(result, Err(ProbeError::Refused(Refusal::Damaged(_)))),
-        "{result:?}"
-    );
+    let result = ffprobe::run(&tool, size, vec![Block { offset: 0, bytes: bytes.into() }], soon()).await;
+    assert!(matches!(result, Err(ProbeError::Refused(Refusal::Damaged(_)))), "{result:?}");
 }
 
 fn soon() -> Instant {
@@ -323,12 +237,7 @@ fn soon() -> Instant {
 
 fn ebml(kind: &str) -> Vec<u8> {
     let length = kind.len() as u8;
-    [
-        b"\x1a\x45\xdf\xa3",
-        &[0x80 | (length + 3), 0x42, 0x82, 0x80 | length][..],
-        kind.as_bytes(),
-    ]
-    .concat()
+    [b"\x1a\x45\xdf\xa3", &[0x80 | (length + 3), 0x42, 0x82, 0x80 | length][..], kind.as_bytes()].concat()
 }
 
 /// Bytes of no meaning, the same each time.

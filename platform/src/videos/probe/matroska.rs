@@ -66,10 +66,7 @@ struct Segment {
 pub(super) fn document_type(head: &[u8]) -> Result<Vec<u8>, Refusal> {
     let wrong = || Refusal::Damaged("its EBML header contradicts itself".into());
     let header = element(head).filter(|e| e.id == id::EBML).ok_or_else(wrong)?;
-    let end = header
-        .size
-        .and_then(|size| usize::try_from(header.header.checked_add(size)?).ok())
-        .ok_or_else(wrong)?;
+    let end = header.size.and_then(|size| usize::try_from(header.header.checked_add(size)?).ok()).ok_or_else(wrong)?;
     let body = head.get(header.header as usize..end).ok_or_else(|| {
         if head.len() < super::sniff::HEAD as usize {
             Refusal::Truncated("it ends within its EBML header".into())
@@ -101,9 +98,7 @@ pub(super) async fn inspect<R: RangeReader>(source: &mut Source<'_, R>) -> Resul
         if element.id == id::CLUSTER {
             break at;
         }
-        let next = element
-            .size
-            .and_then(|size| at.checked_add(element.header)?.checked_add(size));
+        let next = element.size.and_then(|size| at.checked_add(element.header)?.checked_add(size));
         let Some(next) = next.filter(|_| elements <= MAX_ELEMENTS) else {
             return Err(Refusal::Damaged("its description never ends".into()).into());
         };
@@ -115,10 +110,7 @@ pub(super) async fn inspect<R: RangeReader>(source: &mut Source<'_, R>) -> Resul
     };
     // What recorders append when they stop (duration tables, tags) is found by the table of contents.
     for position in std::mem::take(&mut found.contents) {
-        if let Some(at) = start
-            .checked_add(position)
-            .filter(|at| *at > first_cluster && *at < end)
-        {
+        if let Some(at) = start.checked_add(position).filter(|at| *at > first_cluster && *at < end) {
             match found.describe_at(source, at).await {
                 // A stale table of contents points anywhere; players do not mind.
                 Ok(()) | Err(ProbeError::Refused(_)) => {}
@@ -135,9 +127,7 @@ pub(super) async fn inspect<R: RangeReader>(source: &mut Source<'_, R>) -> Resul
         Some(units) => Some(units),
         None => last_timestamp(source, first_cluster).await?,
     };
-    units
-        .map(|units| Length::Exactly(units * scale))
-        .ok_or(Refusal::NoDuration.into())
+    units.map(|units| Length::Exactly(units * scale)).ok_or(Refusal::NoDuration.into())
 }
 
 /// Start and end of the segment's content.
@@ -227,11 +217,7 @@ async fn last_timestamp<R: RangeReader>(
     let from = source.size().saturating_sub(TAIL).max(first_cluster);
     let tail = source.upto(from, TAIL).await?;
     let marker = id::CLUSTER.to_be_bytes();
-    let candidates = tail
-        .windows(4)
-        .enumerate()
-        .rev()
-        .filter(|(_, window)| **window == marker);
+    let candidates = tail.windows(4).enumerate().rev().filter(|(_, window)| **window == marker);
     Ok(candidates.filter_map(|(at, _)| cluster_end(&tail[at..])).next())
 }
 
@@ -293,14 +279,7 @@ fn variable(bytes: &[u8], longest: usize, keep_marker: bool) -> Option<(u64, usi
         return None;
     }
     let value = unsigned(bytes.get(..length)?);
-    Some((
-        if keep_marker {
-            value
-        } else {
-            value & !(1 << (7 * length))
-        },
-        length,
-    ))
+    Some((if keep_marker { value } else { value & !(1 << (7 * length)) }, length))
 }
 
 /// Ids and contents of the elements in `body`; ends at the first that is none. The last may be cut.
@@ -308,10 +287,7 @@ fn children(mut body: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     std::iter::from_fn(move || {
         let child = element(body)?;
         let rest = body.get(usize::try_from(child.header).ok()?..)?;
-        let size = child
-            .size
-            .and_then(|size| usize::try_from(size).ok())
-            .unwrap_or(rest.len());
+        let size = child.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(rest.len());
         let (value, behind) = rest.split_at(size.min(rest.len()));
         body = behind;
         Some((child.id, value))

@@ -59,10 +59,7 @@ pub(super) fn header(bytes: &[u8], room: u64) -> Result<Header, Refusal> {
         size => (8, size),
     };
     if size < header {
-        return Err(Refusal::Damaged(format!(
-            "its part {} has an impossible size",
-            name(kind)
-        )));
+        return Err(Refusal::Damaged(format!("its part {} has an impossible size", name(kind))));
     }
     Ok(Header { kind, header, size })
 }
@@ -82,9 +79,7 @@ pub(super) async fn inspect<R: RangeReader>(source: &mut Source<'_, R>) -> Resul
         if boxes > MAX_BOXES || source.reads_left() <= RESERVED_READS {
             // Of hours in short fragments, only the first are walked. The encoder reads the rest anyway.
             if let (true, Some(tracks)) = (fragmented, &tracks) {
-                return Ok(Length::AtLeast(
-                    fragments::last_start(source, tracks).await?.unwrap_or(0.0),
-                ));
+                return Ok(Length::AtLeast(fragments::last_start(source, tracks).await?.unwrap_or(0.0)));
             }
             return Err(damaged("it consists of too many parts"));
         }
@@ -110,10 +105,7 @@ pub(super) async fn inspect<R: RangeReader>(source: &mut Source<'_, R>) -> Resul
         match &found.kind {
             b"moov" if tracks.is_some() => return Err(damaged("it has two indexes")),
             b"moov" if found.size > MAX_INDEX => {
-                return Err(Refusal::IndexTooLarge {
-                    limit_mib: MAX_INDEX >> 20,
-                }
-                .into());
+                return Err(Refusal::IndexTooLarge { limit_mib: MAX_INDEX >> 20 }.into());
             }
             b"moov" => {
                 let body = source.exactly(at + found.header, found.size - found.header).await?;
@@ -145,10 +137,7 @@ pub(super) async fn inspect<R: RangeReader>(source: &mut Source<'_, R>) -> Resul
 
 /// Checks the body of `moov` and returns its tracks.
 fn index(body: &[u8]) -> Result<Vec<Track>, Refusal> {
-    let mut walk = Walk {
-        tracks: Vec::new(),
-        boxes: 0,
-    };
+    let mut walk = Walk { tracks: Vec::new(), boxes: 0 };
     walk.boxes_of(body, 0)?;
     if walk.tracks.is_empty() {
         return Err(Refusal::NoVideoStream);
@@ -224,10 +213,7 @@ pub(super) fn split(rest: &[u8]) -> Result<Split<'_>, Refusal> {
     let found = header(rest, rest.len() as u64)?;
     let size = usize::try_from(found.size).ok().filter(|size| *size <= rest.len());
     let Some(size) = size else {
-        return Err(Refusal::Damaged(format!(
-            "its part {} is larger than what holds it",
-            name(found.kind)
-        )));
+        return Err(Refusal::Damaged(format!("its part {} is larger than what holds it", name(found.kind))));
     };
     let (whole, behind) = rest.split_at(size);
     // 8 or 16, checked above to be within the size.

@@ -46,10 +46,7 @@ pub(super) fn recognise(head: &[u8]) -> Result<Kind, Refusal> {
 }
 
 fn iso_media(head: &[u8]) -> Result<Kind, Refusal> {
-    let quicktime = Kind {
-        container: Container::QuickTime,
-        fits: vec!["video/quicktime"],
-    };
+    let quicktime = Kind { container: Container::QuickTime, fits: vec!["video/quicktime"] };
     if &head[4..8] != b"ftyp" {
         return Ok(quicktime);
     }
@@ -62,9 +59,7 @@ fn iso_media(head: &[u8]) -> Result<Kind, Refusal> {
         return Err(Refusal::Truncated("it ends within its first box".into()));
     };
     if PICTURE_BRANDS.iter().any(|brand| major == *brand) {
-        return Err(Refusal::NotAVideo {
-            found: "a still picture (HEIC or AVIF)",
-        });
+        return Err(Refusal::NotAVideo { found: "a still picture (HEIC or AVIF)" });
     }
     // Major brand, its version, then the compatible brands. Editors write QuickTime files that are also valid MP4
     // and say so, therefore both types may fit.
@@ -72,39 +67,20 @@ fn iso_media(head: &[u8]) -> Result<Kind, Refusal> {
     let is_quicktime = compatible().any(|brand| brand == b"qt  ");
     let is_mp4 = compatible().any(|brand| brand != b"qt  " && brand != [0; 4]);
     if major == b"qt  " {
-        let fits = if is_mp4 {
-            vec!["video/quicktime", "video/mp4"]
-        } else {
-            vec!["video/quicktime"]
-        };
+        let fits = if is_mp4 { vec!["video/quicktime", "video/mp4"] } else { vec!["video/quicktime"] };
         return Ok(Kind { fits, ..quicktime });
     }
-    let fits = if is_quicktime {
-        vec!["video/mp4", "video/quicktime"]
-    } else {
-        vec!["video/mp4"]
-    };
-    Ok(Kind {
-        container: Container::Mp4,
-        fits,
-    })
+    let fits = if is_quicktime { vec!["video/mp4", "video/quicktime"] } else { vec!["video/mp4"] };
+    Ok(Kind { container: Container::Mp4, fits })
 }
 
 /// EBML (RFC 8794): Matroska or WebM by the document type in the header.
 fn matroska(head: &[u8]) -> Result<Kind, Refusal> {
     match super::matroska::document_type(head)?.as_slice() {
         // WebM is Matroska with fewer choices, so Matroska's type fits it too.
-        b"webm" => Ok(Kind {
-            container: Container::WebM,
-            fits: vec!["video/webm", "video/x-matroska"],
-        }),
-        b"matroska" => Ok(Kind {
-            container: Container::Matroska,
-            fits: vec!["video/x-matroska"],
-        }),
-        _ => Err(Refusal::NotAVideo {
-            found: "an EBML document of another kind",
-        }),
+        b"webm" => Ok(Kind { container: Container::WebM, fits: vec!["video/webm", "video/x-matroska"] }),
+        b"matroska" => Ok(Kind { container: Container::Matroska, fits: vec!["video/x-matroska"] }),
+        _ => Err(Refusal::NotAVideo { found: "an EBML document of another kind" }),
     }
 }
 
@@ -138,31 +114,20 @@ fn stranger(head: &[u8]) -> Refusal {
         return match head.get(8..12) {
             Some(b"AVI ") => Refusal::UnsupportedContainer { found: "an AVI file" },
             Some(b"WAVE") => Refusal::NotAVideo { found: "a sound file" },
-            _ => Refusal::NotAVideo {
-                found: "a RIFF file of another kind",
-            },
+            _ => Refusal::NotAVideo { found: "a RIFF file of another kind" },
         };
     }
     // A transport stream has its sync byte every 188 bytes.
     if head.len() > 376 && [0, 188, 376].iter().all(|at| head[*at] == 0x47) {
-        return Refusal::UnsupportedContainer {
-            found: "an MPEG transport stream",
-        };
+        return Refusal::UnsupportedContainer { found: "an MPEG transport stream" };
     }
-    Refusal::NotAVideo {
-        found: text(head).unwrap_or("data of an unknown kind"),
-    }
+    Refusal::NotAVideo { found: text(head).unwrap_or("data of an unknown kind") }
 }
 
 /// Names the kinds of text: those that make players fetch other addresses are why this module exists.
 fn text(head: &[u8]) -> Option<&'static str> {
     let marked = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    let start: Vec<u8> = marked
-        .trim_ascii_start()
-        .iter()
-        .take(64)
-        .map(u8::to_ascii_lowercase)
-        .collect();
+    let start: Vec<u8> = marked.trim_ascii_start().iter().take(64).map(u8::to_ascii_lowercase).collect();
     let begins = |words: &[&str]| words.iter().any(|word| start.starts_with(word.as_bytes()));
     if begins(&["#extm3u", "#ext-x", "[playlist]", "ffconcat", "<mpd", "<smil", "<asx"]) {
         return Some("a playlist");
@@ -176,9 +141,7 @@ fn text(head: &[u8]) -> Option<&'static str> {
     if head.iter().all(|byte| *byte == 0) {
         return Some("nothing but zero bytes");
     }
-    let printable = head
-        .iter()
-        .all(|b| *b >= 0x20 && *b != 0x7f || b"\t\r\n\x0c\x1b".contains(b));
+    let printable = head.iter().all(|b| *b >= 0x20 && *b != 0x7f || b"\t\r\n\x0c\x1b".contains(b));
     // The window may end within a character: that alone is no reason to call it data.
     let utf8 = std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
     let utf16 = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");

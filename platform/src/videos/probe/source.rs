@@ -41,13 +41,7 @@ pub(super) struct Source<'a, R> {
 impl<'a, R: RangeReader> Source<'a, R> {
     pub(super) fn new(reader: &'a R) -> Self {
         let size = reader.size();
-        Self {
-            reader,
-            size,
-            blocks: Vec::new(),
-            reads_left: MAX_READS,
-            bytes_left: MAX_BYTES,
-        }
+        Self { reader, size, blocks: Vec::new(), reads_left: MAX_READS, bytes_left: MAX_BYTES }
     }
 
     /// The object's size in bytes.
@@ -82,10 +76,7 @@ impl<'a, R: RangeReader> Source<'a, R> {
                 return Ok(bytes);
             }
         }
-        let want = len
-            .max(READ_AHEAD)
-            .min(self.size - offset)
-            .min(self.bytes_left.max(len));
+        let want = len.max(READ_AHEAD).min(self.size - offset).min(self.bytes_left.max(len));
         if self.reads_left == 0 || want > self.bytes_left {
             return Err(Refusal::Damaged("its parts are scattered beyond reason".into()).into());
         }

@@ -94,11 +94,7 @@ pub(super) fn judge(report: &[u8], found: &Found, bytes: u64) -> Result<Probe, R
     if !SIDES.contains(&width) || !SIDES.contains(&height) {
         return Err(Refusal::Dimensions { width, height });
     }
-    let (width, height) = if rotation_degrees.is_multiple_of(180) {
-        (width, height)
-    } else {
-        (height, width)
-    };
+    let (width, height) = if rotation_degrees.is_multiple_of(180) { (width, height) } else { (height, width) };
     Ok(Probe {
         container: found.container,
         bytes,
@@ -121,15 +117,11 @@ fn picture(streams: &[Stream]) -> Result<&Stream, Refusal> {
             && !STILL_CODECS.contains(&stream.codec())
     };
     let first = streams.iter().find(moving).ok_or(Refusal::NoVideoStream)?;
-    streams
-        .iter()
-        .filter(moving)
-        .find(|s| VIDEO_CODECS.contains(&s.codec()))
-        .ok_or_else(|| Refusal::UnsupportedCodec {
-            track: "picture",
-            codec: first.codec().to_owned(),
-            accepted: "H.264, HEVC, VP8, VP9, AV1, ProRes or MPEG-4 pictures",
-        })
+    streams.iter().filter(moving).find(|s| VIDEO_CODECS.contains(&s.codec())).ok_or_else(|| Refusal::UnsupportedCodec {
+        track: "picture",
+        codec: first.codec().to_owned(),
+        accepted: "H.264, HEVC, VP8, VP9, AV1, ProRes or MPEG-4 pictures",
+    })
 }
 
 /// The first sound in an accepted codec. Phones add tracks that only they understand, so one good track is enough.
@@ -153,29 +145,22 @@ fn duration(report: &Report, picture: &Stream, length: Length) -> Result<f64, Re
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
     let seconds = match length {
         Length::Exactly(seconds) => seconds,
-        Length::AtLeast(seconds) => number(&report.format.duration)
-            .or_else(|| number(&picture.duration))
-            .unwrap_or(0.0)
-            .max(seconds),
+        Length::AtLeast(seconds) => {
+            number(&report.format.duration).or_else(|| number(&picture.duration)).unwrap_or(0.0).max(seconds)
+        }
     };
     if !seconds.is_finite() || seconds <= 0.0 {
         return Err(Refusal::NoDuration);
     }
     if seconds > MAX_SECONDS {
-        return Err(Refusal::TooLong {
-            hours: seconds / 3600.0,
-        });
+        return Err(Refusal::TooLong { hours: seconds / 3600.0 });
     }
     Ok(seconds)
 }
 
 /// Degrees clockwise; `ffprobe` counts the other way round.
 fn rotation(picture: &Stream) -> u16 {
-    let turned = picture
-        .side_data_list
-        .iter()
-        .find_map(|data| data.rotation)
-        .unwrap_or(0.0);
+    let turned = picture.side_data_list.iter().find_map(|data| data.rotation).unwrap_or(0.0);
     let quarters = (-turned / 90.0).round().rem_euclid(4.0);
     // 0 to 3, or NaN, which becomes 0.
     quarters as u16 * 90

@@ -63,11 +63,7 @@ pub struct Signer {
 impl Signer {
     /// A signer with an empty cache.
     pub fn new(current: SigningKey) -> Self {
-        Self {
-            current: RwLock::new(Arc::new(current)),
-            urls: cache(),
-            cookies: cache(),
-        }
+        Self { current: RwLock::new(Arc::new(current)), urls: cache(), cookies: cache() }
     }
 
     /// The key that signs now, for its id and public half.
@@ -92,9 +88,7 @@ impl Signer {
     pub fn object(&self, viewing: Viewing, url: &str, now: u64) -> Result<SignedObject, SignError> {
         let (key, slot) = (self.current(), Slot::at(now));
         let entry = entry(viewing, &key, Resource::object(url)?, slot);
-        let url = cached(&self.urls, entry, || {
-            sign_canned(&key, url, slot.expires_at).map(Arc::from)
-        })?;
+        let url = cached(&self.urls, entry, || sign_canned(&key, url, slot.expires_at).map(Arc::from))?;
         Ok(SignedObject { url, slot })
     }
 
@@ -116,27 +110,18 @@ impl Signer {
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("current", &self.current())
-            .finish_non_exhaustive()
+        f.debug_struct("Signer").field("current", &self.current()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for SignedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedObject")
-            .field("slot", &self.slot)
-            .finish_non_exhaustive()
+        f.debug_struct("SignedObject").field("slot", &self.slot).finish_non_exhaustive()
     }
 }
 
 fn entry(viewing: Viewing, key: &SigningKey, resource: Resource, slot: Slot) -> Entry {
-    Entry {
-        viewing,
-        key_id: key.id().to_owned(),
-        resource,
-        slot,
-    }
+    Entry { viewing, key_id: key.id().to_owned(), resource, slot }
 }
 
 fn cache<K, V>() -> Cache<K, V>
@@ -153,7 +138,5 @@ fn cached<V: Clone + Send + Sync + 'static>(
     entry: Entry,
     sign: impl FnOnce() -> Result<V, SignError>,
 ) -> Result<V, SignError> {
-    cache
-        .try_get_with(entry, sign)
-        .map_err(|error| SignError::clone(&error))
+    cache.try_get_with(entry, sign).map_err(|error| SignError::clone(&error))
 }

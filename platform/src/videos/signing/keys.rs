@@ -80,10 +80,7 @@ impl SigningKey {
         {
             return Err(KeyError::Unsupported);
         }
-        Ok(Self {
-            id: key_pair_id.to_owned(),
-            pair,
-        })
+        Ok(Self { id: key_pair_id.to_owned(), pair })
     }
 
     /// Makes an RSA-2048 key, the kind every CloudFront feature accepts. Takes up to a second.
@@ -127,14 +124,12 @@ impl SigningKey {
         match &self.pair {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
-                    .map_err(|_| SignError::Crypto)?;
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(|_| SignError::Crypto)?;
                 Ok(signature)
             }
-            Pair::Ecdsa(pair) => pair
-                .sign(&random, message)
-                .map(|signature| signature.as_ref().to_vec())
-                .map_err(|_| SignError::Crypto),
+            Pair::Ecdsa(pair) => {
+                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(|_| SignError::Crypto)
+            }
         }
     }
 }
@@ -145,18 +140,13 @@ impl fmt::Debug for SigningKey {
             Pair::Rsa(_) => "RSA-2048",
             Pair::Ecdsa(_) => "ECDSA P-256",
         };
-        f.debug_struct("SigningKey")
-            .field("id", &self.id)
-            .field("kind", &kind)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("id", &self.id).field("kind", &kind).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for GeneratedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GeneratedKey")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("GeneratedKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -75,9 +75,7 @@ pub struct SignedCookies {
 
 impl std::fmt::Debug for SignedCookies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignedCookies")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("SignedCookies").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -114,12 +112,7 @@ impl SignedCookies {
 pub fn sign_canned(key: &SigningKey, url: &str, expires_at: u64) -> Result<String, SignError> {
     let policy = Policy::canned(Resource::object(url)?, expires_at)?;
     let signature = key.sign(policy.text().as_bytes())?;
-    Ok(with_parameters(
-        url,
-        &format!("Expires={expires_at}"),
-        &signature,
-        key.id(),
-    ))
+    Ok(with_parameters(url, &format!("Expires={expires_at}"), &signature, key.id()))
 }
 
 /// `url` with a custom policy: `policy` may open a whole prefix, start later, or name a client range.
@@ -129,10 +122,7 @@ pub fn sign_canned(key: &SigningKey, url: &str, expires_at: u64) -> Result<Strin
 pub fn sign_custom(key: &SigningKey, url: &str, policy: &Policy) -> Result<String, SignError> {
     let object = Resource::object(url)?;
     if !policy.resource().covers(&object) {
-        return Err(SignError::Url(format!(
-            "the policy is for {}",
-            policy.resource().pattern()
-        )));
+        return Err(SignError::Url(format!("the policy is for {}", policy.resource().pattern())));
     }
     let text = policy.text();
     let signature = key.sign(text.as_bytes())?;

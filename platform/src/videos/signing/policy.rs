@@ -16,9 +16,8 @@ impl FromStr for Ipv4Cidr {
     /// Reads `192.0.2.0/24`, or one address (`/32`).
     fn from_str(text: &str) -> Result<Self, SignError> {
         let (address, bits) = text.split_once('/').unwrap_or((text, "32"));
-        let address: Ipv4Addr = address
-            .parse()
-            .map_err(|_| SignError::Ip(format!("{text:?} is not an IPv4 address or range")))?;
+        let address: Ipv4Addr =
+            address.parse().map_err(|_| SignError::Ip(format!("{text:?} is not an IPv4 address or range")))?;
         let bits = bits
             .bytes()
             .all(|b| b.is_ascii_digit())
@@ -60,10 +59,7 @@ impl Policy {
         if resource.is_prefix() {
             return Err(SignError::NotCanned("prefix"));
         }
-        Ok(Self {
-            canned: true,
-            ..Self::custom(resource, ends_at)?
-        })
+        Ok(Self { canned: true, ..Self::custom(resource, ends_at)? })
     }
 
     /// A custom policy for an object or a prefix until `ends_at` (epoch seconds, excluded).
@@ -74,13 +70,7 @@ impl Policy {
         if ends_at == 0 {
             return Err(SignError::Window { start: 0, end: 0 });
         }
-        Ok(Self {
-            resource,
-            ends_at,
-            starts_at: None,
-            clients: None,
-            canned: false,
-        })
+        Ok(Self { resource, ends_at, starts_at: None, clients: None, canned: false })
     }
 
     /// Valid only from `starts_at` (epoch seconds) on.
@@ -92,15 +82,9 @@ impl Policy {
             return Err(SignError::NotCanned("start"));
         }
         if starts_at >= self.ends_at {
-            return Err(SignError::Window {
-                start: starts_at,
-                end: self.ends_at,
-            });
+            return Err(SignError::Window { start: starts_at, end: self.ends_at });
         }
-        Ok(Self {
-            starts_at: Some(starts_at),
-            ..self
-        })
+        Ok(Self { starts_at: Some(starts_at), ..self })
     }
 
     /// Valid only for clients of this range.
@@ -111,10 +95,7 @@ impl Policy {
         if self.canned {
             return Err(SignError::NotCanned("client range"));
         }
-        Ok(Self {
-            clients: Some(clients),
-            ..self
-        })
+        Ok(Self { clients: Some(clients), ..self })
     }
 
     /// What it opens.

@@ -33,10 +33,7 @@ impl Resource {
                 return Err(SignError::ReservedParameter((*reserved).to_owned()));
             }
         }
-        Ok(Self {
-            pattern: url.to_owned(),
-            prefix: false,
-        })
+        Ok(Self { pattern: url.to_owned(), prefix: false })
     }
 
     /// Everything below a folder: `folder_url` ends in `/`, and the policy gets it with `*` behind.
@@ -53,17 +50,12 @@ impl Resource {
             return Err(SignError::Wildcard('?'));
         }
         if !folder_url.ends_with('/') {
-            return Err(SignError::Url(
-                "a prefix must end in '/', or it would also open its neighbours".into(),
-            ));
+            return Err(SignError::Url("a prefix must end in '/', or it would also open its neighbours".into()));
         }
         if parsed.path() == "/" {
             return Err(SignError::Url("a prefix must be a folder, not the whole site".into()));
         }
-        Ok(Self {
-            pattern: format!("{folder_url}*"),
-            prefix: true,
-        })
+        Ok(Self { pattern: format!("{folder_url}*"), prefix: true })
     }
 
     /// The text of the policy's `Resource`.
@@ -102,16 +94,12 @@ impl Resource {
 /// request another path than the one signed.
 pub fn object_url(edge: &Url, key: &str) -> Result<String, SignError> {
     if edge.path() != "/" || edge.query().is_some() || edge.fragment().is_some() {
-        return Err(SignError::Url(
-            "the edge's address must be scheme, host and port only".into(),
-        ));
+        return Err(SignError::Url("the edge's address must be scheme, host and port only".into()));
     }
     let mut url = edge.as_str().trim_end_matches('/').to_owned();
     for segment in key.split('/') {
         if matches!(segment, "" | "." | "..") {
-            return Err(SignError::Url(format!(
-                "the object key {key:?} has an empty or dot segment"
-            )));
+            return Err(SignError::Url(format!("the object key {key:?} has an empty or dot segment")));
         }
         url.push('/');
         for byte in segment.bytes() {

@@ -25,10 +25,6 @@ impl Slot {
     /// The slot that holds `now` (epoch seconds).
     pub fn at(now: u64) -> Self {
         let start = now - now % SLOT;
-        Self {
-            start,
-            expires_at: start.saturating_add(VALIDITY),
-            renew_at: start.saturating_add(RENEWAL),
-        }
+        Self { start, expires_at: start.saturating_add(VALIDITY), renew_at: start.saturating_add(RENEWAL) }
     }
 }

@@ -86,7 +86,9 @@ pub struct Basis<'a> {
 
 impl Stack {
     async fn start() -> Self {
-        let ministack = MiniStack::start(MiniStackOptions { port: Port::Any, data_dir: None }).await.expect("the AWS emulator starts");
+        let ministack = MiniStack::start(MiniStackOptions { port: Port::Any, data_dir: None })
+            .await
+            .expect("the AWS emulator starts");
         let aws = aws(&ministack.endpoint());
         let sdk = aws.sdk().await;
         let s3 = aws.s3(&sdk);
@@ -195,7 +197,8 @@ async fn make_fixture(basis: &Basis<'_>, database: &str, cognito: &aws_sdk_cogni
     let mut people = HashMap::new();
     for business in ["acme", "globex"] {
         let owner = app.register_business(&format!("owner@{business}.example"), business).await;
-        for (person, role) in [("admin", "admin"), ("coach", "coach"), ("athlete", "athlete"), ("athlete2", "athlete")] {
+        for (person, role) in [("admin", "admin"), ("coach", "coach"), ("athlete", "athlete"), ("athlete2", "athlete")]
+        {
             let joined = app.invite_and_accept(&owner, &format!("{person}@{business}.example"), role).await;
             people.insert(format!("{business}.{person}"), joined);
         }

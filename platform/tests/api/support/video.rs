@@ -14,7 +14,18 @@ fn make(extension: &str, options: &[&str]) -> Vec<u8> {
     let path = dir.path().join(format!("video.{extension}"));
     let status = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15:duration=2"])
-        .args(["-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-c:a", "aac"])
+        .args([
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=frequency=440:duration=2",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "libx264",
+            "-c:a",
+            "aac",
+        ])
         .args(options)
         .arg(&path)
         .status()
