@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CONFIRMATION_CODE, RESET_CODE, TestApp};
+use crate::support::{CONFIRMATION_CODE, RESET_CODE, TestApp, aws, stack};
 
 const PASSWORD: &str = "a test's password";
 
@@ -287,4 +287,28 @@ async fn a_suspension_reaches_an_instance_that_has_the_tenant_cached_within_five
     }
     me.get("/api/v1/me").await.assert_problem(403, "tenant-suspended");
     app.globex().owner().get("/api/v1/me").await.assert(200);
+}
+
+#[tokio::test]
+async fn a_login_that_asks_for_a_new_password_is_finished_by_a_second_call() {
+    let app = TestApp::start().await;
+    let person = app.register_business(&app.fresh_email("temporary"), "Temporary").await;
+    let cognito = platform::cognito::client(&aws(&stack().ministack.endpoint()).sdk().await);
+    let temporary = cognito.admin_set_user_password().user_pool_id(&stack().members_pool.pool_id);
+    temporary.username(&person.email).password("a temporary password").permanent(false).send().await.unwrap();
+
+    let anyone = app.anonymous();
+    let login = json!({"email": person.email, "password": "a temporary password"});
+    let asked = anyone.post("/api/v1/auth/login", &login).await.assert(200);
+    assert_eq!(asked.body["challenge"], "NEW_PASSWORD_REQUIRED");
+    assert!(asked.body.get("id_token").is_none(), "{}", asked.text);
+    let answer = |session: &Value, challenge: &str| json!({"session": session, "challenge": challenge, "answer": "a password of my choice"});
+    let made_up = answer(&json!("made up"), "NEW_PASSWORD_REQUIRED");
+    anyone.post("/api/v1/auth/challenge", &made_up).await.assert_problem(401, "invalid-credentials");
+    let other = answer(&asked.body["session"], "SOFTWARE_TOKEN_MFA");
+    anyone.post("/api/v1/auth/challenge", &other).await.assert_problem(401, "invalid-credentials");
+    let right = answer(&asked.body["session"], "NEW_PASSWORD_REQUIRED");
+    let tokens = anyone.post("/api/v1/auth/challenge", &right).await.assert(200);
+    app.with_token(tokens.body["id_token"].as_str().unwrap()).get("/api/v1/me").await.assert(200);
+    anyone.post("/api/v1/auth/login", &login).await.assert_problem(401, "invalid-credentials");
 }
