@@ -56,25 +56,6 @@ impl Directory {
         Ok(signed_up.user_sub)
     }
 
-    /// Signs an *unconfirmed* address up anew: the old account goes, with its password and codes, and a new one with
-    /// a new subject gets a new code. Setting the password of the old one is no way, since Cognito confirms an
-    /// account whose password an administrator sets, without any code.
-    ///
-    /// Deleting and signing up are two steps. A crash between them leaves no account, which a later try repairs.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyConfirmed`] when the account has been confirmed meanwhile; those of [`Self::sign_up`].
-    pub async fn sign_up_again(&self, email: &str, password: &SecretString) -> Result<String> {
-        acceptable(password)?;
-        if let Some(old) = self.find(email).await? {
-            if old.status != UserStatus::Unconfirmed {
-                return Err(Error::AlreadyConfirmed);
-            }
-            self.delete(&old.subject).await?;
-        }
-        self.sign_up(email, password).await
-    }
-
     /// Creates an account whose address counts as confirmed, without mail and without a usable password. Finish with
     /// [`Self::set_password`]; after a crash between the two, [`Self::find`] shows
     /// [`UserStatus::ForceChangePassword`] and `set_password` can be repeated.

@@ -46,6 +46,7 @@ pub async fn claim(platform: &Platform, email: &Email) -> Result<Address> {
             return Ok(Address::Taken(user));
         }
     }
+    // Deleted, and not given another password: Cognito confirms an account whose password an administrator sets.
     platform.directory.delete(&user.subject).await?;
     Ok(Address::Free)
 }

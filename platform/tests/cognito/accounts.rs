@@ -81,12 +81,13 @@ async fn a_member_signs_up_confirms_signs_in_and_leaves() {
 }
 
 #[tokio::test]
-async fn signing_up_again_replaces_the_password_and_the_account_only_while_unconfirmed() {
+async fn an_address_whose_account_was_deleted_signs_up_with_another_password_and_account() {
     let stack = Stack::start().await;
     let directory = stack.members();
 
     let squatter = directory.sign_up(ANN, &password("Squatter-1")).await.unwrap();
-    let owner = directory.sign_up_again(ANN, &password("Rightful-1")).await.unwrap();
+    directory.delete(&squatter).await.unwrap();
+    let owner = directory.sign_up(ANN, &password("Rightful-1")).await.unwrap();
     assert_ne!(squatter, owner);
     assert_eq!(directory.find(&squatter).await, Ok(None));
     assert_eq!(stack.mails_to(ANN).await, 2);
@@ -94,8 +95,8 @@ async fn signing_up_again_replaces_the_password_and_the_account_only_while_uncon
     assert_eq!(directory.authenticate(ANN, &password("Squatter-1")).await.unwrap_err(), Error::InvalidCredentials);
     signed_in(&directory, ANN, "Rightful-1").await;
 
-    let third = directory.sign_up_again(ANN, &password("Squatter-2")).await;
-    assert_eq!(third, Err(Error::AlreadyConfirmed));
+    let third = directory.sign_up(ANN, &password("Squatter-2")).await;
+    assert_eq!(third, Err(Error::Exists));
     signed_in(&directory, ANN, "Rightful-1").await;
 }
 
