@@ -158,11 +158,7 @@ async fn admit(platform: &Platform, mut tokens: Tokens, known: Option<&SecretStr
     let mut token = verified(platform, &tokens).await?;
     let standing = standing(platform, &token).await?;
     match standing.tenant_status {
-        TenantStatus::Suspended => {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "tenant-suspended", "This account is suspended.")
-                .detail("Please get in touch with support.")
-                .into());
-        }
+        TenantStatus::Suspended => return Err(Problem::suspended().into()),
         TenantStatus::Pending => return Err(invalid_credentials()),
         TenantStatus::Active => {}
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{StatusCode, header, request::Parts},
+    http::{header, request::Parts},
 };
 use uuid::Uuid;
 
@@ -86,11 +86,7 @@ async fn admit(tenants: &Tenants, tenant_id: TenantId, token: &Verified) -> Resu
     }
     match standing.tenant_status {
         TenantStatus::Active => {}
-        TenantStatus::Suspended => {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "tenant-suspended", "This account is suspended.")
-                .detail("Please get in touch with support.")
-                .into());
-        }
+        TenantStatus::Suspended => return Err(Problem::suspended().into()),
         TenantStatus::Pending => return Err(refused()),
     }
     Ok(Caller { tenant_id, member_id: standing.member_id, role: standing.role, subject: token.subject.clone() })

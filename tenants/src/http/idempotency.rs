@@ -97,20 +97,8 @@ impl Key {
     async fn reserve(&self, tx: &TenantTx) -> Result<Option<Uuid>> {
         let member = tx.actor().member;
         tx.run("delete from idempotency where created_at < now() - interval '24 hours'", []).await?;
-        let fresh = tx
-            .run(
-                "insert into idempotency (tenant_id, id, member_id, route, key, request_hash, resource_id) \
-                 values ($1, $2, $3, $4, $5, $6, $2) on conflict on constraint idempotency_key do nothing",
-                [
-                    tx.tenant_id().0.into(),
-                    Uuid::now_v7().into(),
-                    member.into(),
-                    self.route.clone().into(),
-                    self.key.clone().into(),
-                    self.request_hash.clone().into(),
-                ],
-            )
-            .await?;
+        // Until the thing is made, the row names nothing of anybody's.
+        let fresh = self.insert(tx, Uuid::now_v7()).await?;
         if fresh == 1 {
             return Ok(None);
         }
@@ -138,20 +126,27 @@ impl Key {
         let member = tx.actor().member;
         let place = [member.into(), self.route.clone().into(), self.key.clone().into()];
         tx.run("delete from idempotency where member_id = $1 and route = $2 and key = $3", place).await?;
+        match self.insert(tx, made).await? {
+            1 => Ok(()),
+            _ => Err(DbErr::Custom("an idempotency key was taken while it was reserved".into())),
+        }
+    }
+
+    /// Writes the row, unless there is one; answers how many were written.
+    async fn insert(&self, tx: &TenantTx, resource: Uuid) -> Result<u64, DbErr> {
         tx.run(
             "insert into idempotency (tenant_id, id, member_id, route, key, request_hash, resource_id) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict on constraint idempotency_key do nothing",
             [
                 tx.tenant_id().0.into(),
                 Uuid::now_v7().into(),
-                member.into(),
+                tx.actor().member.into(),
                 self.route.clone().into(),
                 self.key.clone().into(),
                 self.request_hash.clone().into(),
-                made.into(),
+                resource.into(),
             ],
         )
         .await
-        .map(|_| ())
     }
 }

@@ -135,6 +135,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this.").detail(detail)
     }
 
+    /// 403 for everybody of a tenant that an operator has stopped.
+    pub fn suspended() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "tenant-suspended", "This account is suspended.")
+            .detail("Please get in touch with support.")
+    }
+
     /// 404: it does not exist, or is not yours to see; nobody can tell which.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing.")
