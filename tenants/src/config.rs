@@ -17,4 +17,25 @@ pub struct DatabaseConfig {
     pub worker_connections: u32,
     /// Connections of the operators' pool.
     pub operator_connections: u32,
+    /// Connections of the application's second pool, for the few hottest reads; a tenant gets a quarter of them, 2 at
+    /// least.
+    pub hot_connections: u32,
+}
+
+/// How fairness is kept between processes.
+#[derive(Clone, Debug)]
+pub struct LimitsConfig {
+    /// `redis://…` or `rediss://…` of a Valkey or Redis that all instances share; none for one process alone.
+    pub valkey_url: Option<SecretString>,
+    /// How many instances serve; each serves its share of a throttle while there is no store in common.
+    pub instances: u32,
+    /// Pieces of expensive work in flight at once, over all tenants and instances.
+    pub gate_slots: u32,
+}
+
+impl Default for LimitsConfig {
+    /// One process alone, with three slots.
+    fn default() -> Self {
+        Self { valkey_url: None, instances: 1, gate_slots: 3 }
+    }
 }

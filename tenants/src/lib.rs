@@ -25,7 +25,7 @@ mod tx;
 mod worker;
 
 pub use audit::Audit;
-pub use config::DatabaseConfig;
+pub use config::{DatabaseConfig, LimitsConfig};
 pub use doctor::{Defect, diagnose};
 pub use error::{Error, Result, on_constraint};
 pub use http::{Caller, Operator};

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::{
-    Actor, DatabaseConfig, Error, Result, Tenant, TenantId,
+    Actor, DatabaseConfig, Error, LimitsConfig, Result, Tenant, TenantId,
     scope::{Door, fair_share},
     standing::Standings,
     tokens::Verifier,
@@ -32,6 +32,7 @@ struct Inner {
     shares: Cache<(u8, TenantId), Arc<Semaphore>>,
     standings: Standings,
     verifier: Verifier,
+    limits: LimitsConfig,
 }
 
 impl Tenants {
@@ -39,7 +40,7 @@ impl Tenants {
     ///
     /// # Errors
     /// A URL that PostgreSQL's client can't read.
-    pub fn new(config: &DatabaseConfig, verifier: Verifier) -> Result<Self> {
+    pub fn new(config: &DatabaseConfig, limits: &LimitsConfig, verifier: Verifier) -> Result<Self> {
         Ok(Self {
             inner: Arc::new(Inner {
                 app: pool(&config.app_url, config.app_connections, "app")?,
@@ -49,6 +50,7 @@ impl Tenants {
                 shares: Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(600)).build(),
                 standings: Standings::new(),
                 verifier,
+                limits: limits.clone(),
             }),
         })
     }
@@ -76,6 +78,11 @@ impl Tenants {
         let connections = self.pool(door).options().get_max_connections();
         let whose = if door == Door::Front { TenantId(Uuid::nil()) } else { tenant };
         self.inner.shares.get_with((door as u8, whose), async { fair_share(connections) }).await
+    }
+
+    /// How fairness is kept between processes.
+    pub fn limits(&self) -> &LimitsConfig {
+        &self.inner.limits
     }
 
     pub(crate) fn standings(&self) -> &Standings {

@@ -49,6 +49,8 @@ pub struct Standing {
     pub member_status: MemberStatus,
     /// The member's role; a token's own claim is never asked.
     pub role: Role,
+    /// Requests per minute that the tenant's throttle lets through.
+    pub requests_per_minute: u32,
     /// Tokens issued in this second or before are refused; Unix seconds.
     pub not_before: i64,
 }
@@ -124,7 +126,7 @@ impl Tenants {
 async fn look_up(tenant: &Tenant, subject: &str) -> Result<Option<Standing>> {
     let rows = tenant
         .read(async |tx| {
-            let text = "select t.status as tenant_status, m.id, m.status, m.role, case when m.not_before > '-infinity' then m.not_before end as not_before \
+            let text = "select t.status as tenant_status, t.requests_per_minute, m.id, m.status, m.role, case when m.not_before > '-infinity' then m.not_before end as not_before \
                         from member m join tenant t on t.id = m.tenant_id where m.subject = $1";
             Ok::<_, Error>(tx.sql(text, [subject.into()]).await?)
         })
@@ -151,6 +153,7 @@ fn parse(row: &QueryResult) -> Result<Standing, DbErr> {
             _ => return Err(odd("status")),
         },
         role: text("role")?.parse().map_err(DbErr::Custom)?,
+        requests_per_minute: row.try_get::<i32>("", "requests_per_minute")?.try_into().map_err(|_| odd("throttle"))?,
         // Null stands for "never": '-infinity' has no counterpart here.
         not_before: row.try_get::<Option<DateTime<Utc>>>("", "not_before")?.map_or(i64::MIN, |at| at.timestamp()),
     })

@@ -1,7 +1,7 @@
 //! `platform doctor`: what is unsafe about the database, by name.
 
 use tenants::{
-    DatabaseConfig, Defect, Tenants,
+    DatabaseConfig, Defect, LimitsConfig, Tenants,
     tokens::{Issuer, IssuerKind, Verifier, VerifierOptions},
 };
 use url::Url;
@@ -11,7 +11,7 @@ use url::Url;
 /// # Errors
 /// A database that can't be reached or examined, or whose schema is behind this binary.
 pub async fn run(config: &DatabaseConfig) -> anyhow::Result<Vec<Defect>> {
-    let tenants = Tenants::new(config, no_verifier()?)?;
+    let tenants = Tenants::new(config, &LimitsConfig::default(), no_verifier()?)?;
     // An unsafe database is worth more words than one that is behind.
     let defects = tenants::diagnose(&tenants).await?;
     let ready = tenants.ready().await;

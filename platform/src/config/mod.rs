@@ -10,7 +10,7 @@ mod sections;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use tenants::{
-    DatabaseConfig, Tenants,
+    DatabaseConfig, LimitsConfig, Tenants,
     tokens::{Verifier, VerifierOptions},
 };
 use url::Url;
@@ -40,6 +40,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The database, one URL for each role.
     pub database: DatabaseConfig,
+    /// Throttles and gates across instances.
+    pub limits: LimitsConfig,
     /// User pools.
     pub identity: IdentityConfig,
     /// Videos and their signing key.
@@ -60,6 +62,7 @@ impl Config {
         let aws = AwsConfig::read(&mut reader);
         let http = HttpConfig::read(&mut reader);
         let database = sections::database(&mut reader);
+        let limits = sections::limits(&mut reader);
         let region = aws.as_ref().map(|aws| aws.region.as_str());
         let identity = IdentityConfig::read(&mut reader, region);
         let videos = VideosConfig::read(&mut reader);
@@ -70,6 +73,7 @@ impl Config {
                 aws: aws?,
                 http: http?,
                 database: database?,
+                limits: limits?,
                 identity: identity?,
                 videos: videos?,
                 mail_from: mail_from?,
@@ -88,7 +92,7 @@ impl Config {
         let verifier = Verifier::new(self.identity.issuers.clone(), VerifierOptions::default())?;
         let key = SigningKey::from_pem(&self.videos.key_id, self.videos.key_pem.expose_secret())?;
         Ok(Platform::new(Parts {
-            tenants: Tenants::new(&self.database, verifier)?,
+            tenants: Tenants::new(&self.database, &self.limits, verifier)?,
             directory: Directory::new(cognito::client(&sdk), self.identity.members.clone()),
             mailer: Mailer::new(mail::client(&sdk), &self.mail_from),
             storage: Storage::new(self.aws.s3(&sdk), self.videos.bucket.clone()),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 use tenants::{
-    DatabaseConfig,
+    DatabaseConfig, LimitsConfig,
     tokens::{Issuer, IssuerKind},
 };
 use url::Url;
@@ -92,6 +92,7 @@ pub(super) fn database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
     let app_connections = reader.number_or("FFP_DATABASE_CONNECTIONS", 16, 2..=500);
     let worker_connections = reader.number_or("FFP_WORKER_DATABASE_CONNECTIONS", 8, 2..=500);
     let operator_connections = reader.number_or("FFP_OPERATOR_DATABASE_CONNECTIONS", 4, 1..=100);
+    let hot_connections = reader.number_or("FFP_HOT_DATABASE_CONNECTIONS", 8, 2..=500);
     Some(DatabaseConfig {
         app_url: app_url?,
         worker_url: worker_url?,
@@ -99,7 +100,28 @@ pub(super) fn database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
         app_connections: app_connections?,
         worker_connections: worker_connections?,
         operator_connections: operator_connections?,
+        hot_connections: hot_connections?,
     })
+}
+
+/// `VALKEY_URL` and its siblings: how fairness is kept between processes.
+pub(super) fn limits(reader: &mut Reader<'_>) -> Option<LimitsConfig> {
+    const VALKEY: &str = "VALKEY_URL";
+    let valkey_url = match reader.optional(VALKEY) {
+        None => Some(None),
+        Some(url) if url.starts_with("redis://") || url.starts_with("rediss://") => Some(Some(SecretString::from(url))),
+        Some(_) => {
+            reader.refuse(
+                VALKEY,
+                "is no address of a Valkey or Redis",
+                "set it to redis://host:6379 or rediss://host:6379",
+            );
+            None
+        }
+    };
+    let instances = reader.number_or("FFP_INSTANCES", 1, 1..=1000);
+    let gate_slots = reader.number_or("FFP_GATE_SLOTS", 3, 1..=1000);
+    Some(LimitsConfig { valkey_url: valkey_url?, instances: instances?, gate_slots: gate_slots? })
 }
 
 /// The two user pools.

@@ -52,6 +52,8 @@ fn what_must_be_set_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.videos.limit_business, 100 << 30);
     assert_eq!(config.videos.limit_individual, 10 << 30);
     assert_eq!(config.worker_concurrency, 4);
+    assert_eq!((config.limits.instances, config.limits.gate_slots), (1, 3));
+    assert!(config.limits.valkey_url.is_none());
     let members = &config.identity.issuers[0];
     assert_eq!(members.issuer, "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_members");
     assert_eq!(members.jwks_url.as_str(), format!("{}/.well-known/jwks.json", members.issuer));

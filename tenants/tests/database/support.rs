@@ -13,7 +13,7 @@ use devstack::{
 use migrations::RolePasswords;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tenants::{
-    DatabaseConfig, MemberId, OperatorScope, PLATFORM_TENANT, Role, Tenant, TenantId, Tenants,
+    DatabaseConfig, LimitsConfig, MemberId, OperatorScope, PLATFORM_TENANT, Role, Tenant, TenantId, Tenants,
     http::{Caller, Operator},
     tokens::{Issuer, IssuerKind, TokenUse, Verified, Verifier, VerifierOptions},
 };
@@ -180,6 +180,7 @@ pub(crate) fn tenants_at(app_url: String, worker_url: String, operator_url: Stri
         app_connections: connections,
         worker_connections: connections,
         operator_connections: connections,
+        hot_connections: connections,
     };
     // No token is verified here, so nobody asks for its keys.
     let issuer = Issuer {
@@ -188,7 +189,8 @@ pub(crate) fn tenants_at(app_url: String, worker_url: String, operator_url: Stri
         audience: "client".into(),
         kind: IssuerKind::Member,
     };
-    Tenants::new(&config, Verifier::new(vec![issuer], VerifierOptions::default()).unwrap()).unwrap()
+    Tenants::new(&config, &LimitsConfig::default(), Verifier::new(vec![issuer], VerifierOptions::default()).unwrap())
+        .unwrap()
 }
 
 /// The whole schema with two businesses in it, made the way `platform migrate` makes it.

@@ -1,0 +1,3 @@
+//! Load scenarios and the performance report. Speaks HTTP only.
+
+fn main() {}

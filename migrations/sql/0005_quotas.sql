@@ -1,0 +1,1 @@
+-- Counted allowances and the gate.
