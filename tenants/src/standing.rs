@@ -6,13 +6,26 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use moka::future::Cache;
-use sea_orm::{DbErr, QueryResult};
+use moka::{future, sync};
 
-use crate::{Actor, Error, MemberId, Result, Role, Tenant, TenantId, Tenants, scope::Door, tx::Forget};
+use crate::{
+    Actor, Error, MemberId, Result, Role, Tenant, TenantId, Tenants,
+    fetch::{FromRow, Hot, Row},
+    sabotage::{self, Leak},
+    scope::Door,
+    tx::Forget,
+};
 
 /// Elsewhere a change shows when the cached row has aged out: within 5 s, so 3 s plus the look-up.
 const AGE: Duration = Duration::from_secs(3);
+/// How long it is remembered that something was forgotten: longer than a look-up takes and its result is kept.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+static LOOK_UP: Hot = Hot::new(
+    "select t.status as tenant_status, m.id, m.status, m.role, t.requests_per_minute, \
+            case when m.not_before > '-infinity' then m.not_before end as not_before \
+     from member m join tenant t on t.id = m.tenant_id where m.subject = $1",
+);
 
 /// What the tenant may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,54 +77,76 @@ impl Standing {
     }
 }
 
+/// What is known of members, by their tenant and Cognito subject.
 pub(crate) struct Standings {
-    cache: Cache<(TenantId, String), Option<Standing>>,
-    /// Counts what was forgotten: a row read before is not kept after.
-    forgotten: AtomicU64,
+    known: future::Cache<(TenantId, String), Known>,
+    /// How often anything was forgotten.
+    changes: AtomicU64,
+    /// Which change made a member's standing stale; a tenant's own, without a subject, everybody's in it.
+    forgotten: sync::Cache<(TenantId, Option<String>), u64>,
+}
+
+/// What a look-up found, which began after as many changes.
+#[derive(Clone)]
+struct Known {
+    standing: Option<Standing>,
+    as_of: u64,
 }
 
 impl Standings {
     pub(crate) fn new() -> Self {
         Self {
-            cache: Cache::builder().max_capacity(50_000).time_to_live(AGE).support_invalidation_closures().build(),
-            forgotten: AtomicU64::new(0),
+            known: future::Cache::builder().max_capacity(50_000).time_to_live(AGE).build(),
+            changes: AtomicU64::new(0),
+            forgotten: sync::Cache::builder().time_to_live(FORGOTTEN).build(),
         }
     }
 
-    pub(crate) async fn forget(&self, what: Forget) {
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
-        match what {
-            Forget::Member(tenant, subject) => self.cache.invalidate(&(tenant, subject)).await,
-            Forget::Tenant(tenant) => {
-                // Refused only when the cache was built without support for it, which it was not.
-                if let Err(error) = self.cache.invalidate_entries_if(move |key, _| key.0 == tenant) {
-                    tracing::error!(%error, "standings could not be forgotten");
-                }
-            }
-        }
+    /// What was read before counts no more, also what is being read now.
+    pub(crate) fn forget(&self, what: Forget) {
+        let change = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
+        let whose = match what {
+            Forget::Member(tenant, subject) => (tenant, Some(subject)),
+            Forget::Tenant(tenant) => (tenant, None),
+        };
+        self.forgotten.insert(whose, change);
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing was forgotten since the look-up began that would make its result stale.
+    fn is_current(&self, (tenant, subject): &(TenantId, String), known: &Known) -> bool {
+        let holds = |whose| self.forgotten.get(&whose).is_none_or(|change| change <= known.as_of);
+        known.as_of == self.changes() || (holds((*tenant, None)) && holds((*tenant, Some(subject.clone()))))
     }
 }
 
 impl Tenants {
     /// The standing of the member with this Cognito subject, cached for up to 3 s; `None` if there is none. For a
-    /// subject and tenant of a verified token: looking it up takes the tenant's own share of the database.
+    /// subject and tenant of a verified token: looking it up takes the tenant's own share of the database. However many
+    /// ask at once, one looks it up.
     ///
     /// # Errors
     /// A database that is away.
     pub async fn standing(&self, tenant: TenantId, subject: &str) -> Result<Option<Standing>> {
-        let key = (tenant, subject.to_owned());
-        if let Some(cached) = self.standings().cache.get(&key).await {
-            return Ok(cached);
+        let (standings, key) = (self.standings(), key(tenant, subject));
+        loop {
+            let looked_up = standings.known.try_get_with_by_ref(&key, self.look_up(tenant, subject)).await;
+            let known = looked_up.map_err(|error| Error::clone(&error))?;
+            if standings.is_current(&key, &known) {
+                return Ok(known.standing);
+            }
+            standings.known.invalidate(&key).await;
         }
-        let standings = self.standings();
-        let before = standings.forgotten.load(Ordering::Acquire);
-        let fresh = look_up(&self.open(tenant, Actor::SYSTEM, Door::App), subject).await?;
-        standings.cache.insert(key.clone(), fresh.clone()).await;
-        // Asked after the insertion: what was forgotten in between must not come back by it.
-        if standings.forgotten.load(Ordering::Acquire) != before {
-            standings.cache.invalidate(&key).await;
-        }
-        Ok(fresh)
+    }
+
+    /// The same, if it is remembered; asks no database.
+    pub(crate) async fn remembered_standing(&self, tenant: TenantId, subject: &str) -> Option<Option<Standing>> {
+        let (standings, key) = (self.standings(), key(tenant, subject));
+        let known = standings.known.get(&key).await?;
+        standings.is_current(&key, &known).then_some(known.standing)
     }
 
     /// The same, straight from the database, for those who proved nothing yet.
@@ -119,42 +154,56 @@ impl Tenants {
     /// # Errors
     /// A database that is away.
     pub async fn standing_now(&self, tenant: TenantId, subject: &str) -> Result<Option<Standing>> {
-        look_up(&self.as_system(tenant), subject).await
+        read(&self.as_system(tenant), subject).await
+    }
+
+    async fn look_up(&self, tenant: TenantId, subject: &str) -> Result<Known> {
+        let as_of = self.standings().changes();
+        let (limits, asked_at) = (&self.buckets().limits, self.buckets().now());
+        let standing = read(&self.open(tenant, Actor::SYSTEM, Door::App), subject).await?;
+        if let Some(standing) = &standing {
+            limits.note(tenant, standing.requests_per_minute, asked_at);
+        }
+        // Asked after the note: what was changed in between must not come back by it.
+        if self.standings().changes() != as_of {
+            limits.forget(tenant);
+        }
+        Ok(Known { standing, as_of })
     }
 }
 
-async fn look_up(tenant: &Tenant, subject: &str) -> Result<Option<Standing>> {
-    let rows = tenant
-        .read(async |tx| {
-            let text = "select t.status as tenant_status, t.requests_per_minute, m.id, m.status, m.role, case when m.not_before > '-infinity' then m.not_before end as not_before \
-                        from member m join tenant t on t.id = m.tenant_id where m.subject = $1";
-            Ok::<_, Error>(tx.sql(text, [subject.into()]).await?)
-        })
-        .await?;
-    rows.first().map(parse).transpose().map_err(Error::from)
+/// Where a member's standing is remembered.
+fn key(tenant: TenantId, subject: &str) -> (TenantId, String) {
+    let tenant = if sabotage::on(Leak::StandingKey) { TenantId::NONE } else { tenant };
+    (tenant, subject.to_owned())
 }
 
-fn parse(row: &QueryResult) -> Result<Standing, DbErr> {
-    let odd = |what: &str| DbErr::Custom(format!("member row with an unknown {what}"));
-    let text = |column: &str| row.try_get::<String>("", column);
-    Ok(Standing {
-        tenant_status: match text("tenant_status")?.as_str() {
-            "pending" => TenantStatus::Pending,
-            "active" => TenantStatus::Active,
-            "suspended" => TenantStatus::Suspended,
-            _ => return Err(odd("tenant status")),
-        },
-        member_id: MemberId(row.try_get("", "id")?),
-        member_status: match text("status")?.as_str() {
-            "pending" => MemberStatus::Pending,
-            "active" => MemberStatus::Active,
-            "disabled" => MemberStatus::Disabled,
-            "removed" => MemberStatus::Removed,
-            _ => return Err(odd("status")),
-        },
-        role: text("role")?.parse().map_err(DbErr::Custom)?,
-        requests_per_minute: row.try_get::<i32>("", "requests_per_minute")?.try_into().map_err(|_| odd("throttle"))?,
-        // Null stands for "never": '-infinity' has no counterpart here.
-        not_before: row.try_get::<Option<DateTime<Utc>>>("", "not_before")?.map_or(i64::MIN, |at| at.timestamp()),
-    })
+async fn read(tenant: &Tenant, subject: &str) -> Result<Option<Standing>> {
+    Ok(tenant.fetch(&LOOK_UP, &[&subject]).await?.pop())
+}
+
+impl FromRow for Standing {
+    fn from_row(row: &mut Row<'_>) -> Result<Self> {
+        let odd = |what: &str| Error::Internal(format!("member row with an unknown {what}"));
+        Ok(Self {
+            tenant_status: match row.take("tenant_status")? {
+                "pending" => TenantStatus::Pending,
+                "active" => TenantStatus::Active,
+                "suspended" => TenantStatus::Suspended,
+                _ => return Err(odd("tenant status")),
+            },
+            member_id: MemberId(row.take("id")?),
+            member_status: match row.take("status")? {
+                "pending" => MemberStatus::Pending,
+                "active" => MemberStatus::Active,
+                "disabled" => MemberStatus::Disabled,
+                "removed" => MemberStatus::Removed,
+                _ => return Err(odd("status")),
+            },
+            role: row.take::<&str>("role")?.parse().map_err(|_| odd("role"))?,
+            requests_per_minute: row.take::<i32>("requests_per_minute")?.try_into().map_err(|_| odd("throttle"))?,
+            // Null stands for "never": '-infinity' has no counterpart here.
+            not_before: row.take::<Option<DateTime<Utc>>>("not_before")?.map_or(i64::MIN, |at| at.timestamp()),
+        })
+    }
 }

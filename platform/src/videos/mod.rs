@@ -16,6 +16,7 @@ mod listing;
 mod object;
 pub mod probe;
 pub mod progress;
+mod reads;
 mod request;
 pub mod routes;
 pub mod signing;
@@ -30,7 +31,7 @@ use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value,
 };
 use tenants::{
-    Audit, PLATFORM_TENANT, TenantTx,
+    Audit, Meter, PLATFORM_TENANT, TenantTx,
     http::{IfMatch, Problem},
 };
 use uuid::Uuid;
@@ -44,6 +45,8 @@ pub use view::{Rejection, Scope, Video};
 
 use crate::Result;
 
+/// URLs to watch a video by that were handed out.
+const STREAMED: Meter = Meter("videos.streamed");
 /// How long an upload may stay unfinished.
 const UPLOAD_TIME: Duration = Duration::hours(24);
 
@@ -81,18 +84,7 @@ pub async fn add(tx: &TenantTx, new: NewVideo) -> Result<Uuid> {
 async fn reserve(tx: &TenantTx, size: i64) -> Result<()> {
     let tenant = || Value::from(tx.tenant_id().0);
     tx.sql("select 1 from pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))", [tenant()]).await?;
-    // Refused uploads are not stored.
-    let rows = tx
-        .sql(
-            "select t.storage_limit_bytes as quota, \
-                    (select coalesce(sum(size_bytes), 0)::bigint from video \
-                      where tenant_id = $1 and status <> 'rejected') as used \
-             from tenant t where t.id = $1",
-            [tenant()],
-        )
-        .await?;
-    let row = rows.first().ok_or_else(Problem::not_found)?;
-    let (limit, used): (i64, i64) = (row.try_get("", "quota")?, row.try_get("", "used")?);
+    let Stored { used_bytes: used, limit_bytes: limit } = stored(tx).await?;
     if used.saturating_add(size) <= limit {
         return Ok(());
     }
@@ -105,6 +97,30 @@ async fn reserve(tx: &TenantTx, size: i64) -> Result<()> {
         .with("limit", limit)
         .into())
 }
+
+/// Bytes of video that a tenant stores.
+pub struct Stored {
+    /// Uploaded or announced. Refused uploads are not stored.
+    pub used_bytes: i64,
+    /// The most it may store.
+    pub limit_bytes: i64,
+}
+
+/// How much the actor's tenant stores.
+///
+/// # Errors
+/// As the database says.
+pub async fn stored(tx: &TenantTx) -> Result<Stored> {
+    let rows = tx.sql(STORED, [tx.tenant_id().0.into()]).await?;
+    let row = rows.first().ok_or_else(Problem::not_found)?;
+    Ok(Stored { used_bytes: row.try_get("", "used_bytes")?, limit_bytes: row.try_get("", "limit_bytes")? })
+}
+
+/// What [`stored`] asks, for a statement that asks for more at once; of the tenant `$1`.
+pub(crate) const STORED: &str = "select t.storage_limit_bytes as limit_bytes, \
+                                        (select coalesce(sum(size_bytes), 0)::bigint from video \
+                                          where tenant_id = $1 and status <> 'rejected') as used_bytes \
+                                 from tenant t where t.id = $1";
 
 /// A video that the actor may see: the tenant's own, or one that the platform has published.
 ///
@@ -169,7 +185,7 @@ pub async fn edit(tx: &TenantTx, id: Uuid, changes: VideoChanges, if_match: &IfM
 /// As [`find_own`]; 409 `not-ready` before it is uploaded and examined.
 pub async fn publish(tx: &TenantTx, id: Uuid) -> Result<Model> {
     let row = lock_own(tx, id).await?;
-    ready(&row)?;
+    ready(row.status)?;
     if row.published_at.is_some() {
         return Ok(row);
     }
@@ -208,8 +224,8 @@ pub async fn remove(tx: &TenantTx, id: Uuid, if_match: &IfMatch) -> Result<()> {
 }
 
 /// Refuses what can't be played yet.
-fn ready(row: &Model) -> Result<()> {
-    match row.status {
+fn ready(status: Status) -> Result<()> {
+    match status {
         Status::Ready => Ok(()),
         Status::Uploading => Err(not_ready("Its upload is not finished.")),
         Status::Rejected => Err(not_ready("Its upload was refused. Delete it and upload another file.")),

@@ -1,7 +1,5 @@
 //! How far a member has watched a video. Players post every 10 seconds or so, late and twice, from several devices.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
@@ -14,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
-use super::{Model, find, ready};
+use super::{Model, find, reads, ready};
 use crate::{Error, Result};
 
 /// How far the caller has watched a video.
@@ -78,7 +76,7 @@ pub async fn record(tenant: Tenant, PathId(id): PathId, Json(new): Json<NewPosit
     let position = tenant
         .write(async |tx| {
             let video = find(tx, id).await?;
-            ready(&video)?;
+            ready(video.status)?;
             store(tx, &video, &new).await
         })
         .await?;
@@ -96,13 +94,7 @@ pub async fn record(tenant: Tenant, PathId(id): PathId, Json(new): Json<NewPosit
     security(("member" = []))
 )]
 pub async fn show(tenant: Tenant, PathId(id): PathId) -> Result<Json<Position>> {
-    let position = tenant
-        .read(async |tx| {
-            let video = find(tx, id).await?;
-            of(tx, &video).await
-        })
-        .await?;
-    Ok(Json(position.unwrap_or(Position::NEVER)))
+    Ok(Json(reads::progress(&tenant, id).await?.unwrap_or(Position::NEVER)))
 }
 
 /// Keeps the newest position, and a completion however late it arrives. Answers what is kept.
@@ -139,24 +131,16 @@ async fn store(tx: &TenantTx, video: &Model, new: &NewPosition) -> Result<Positi
 
 /// How far the actor has watched a video; none if never.
 pub(super) async fn of(tx: &TenantTx, video: &Model) -> Result<Option<Position>> {
-    Ok(of_all(tx, std::slice::from_ref(video)).await?.remove(&video.id))
+    let text = "select position_seconds, completed, recorded_at from video_progress \
+                where tenant_id = $1 and member_id = $2 and video_tenant_id = $3 and video_id = $4";
+    let values = [tx.tenant_id().0.into(), tx.actor().member.into(), video.tenant_id.into(), video.id.into()];
+    Ok(tx.sql(text, values).await?.first().map(position).transpose()?)
 }
 
-/// How far the actor has watched each of the videos; those never watched are left out.
-pub(super) async fn of_all(tx: &TenantTx, videos: &[Model]) -> Result<HashMap<Uuid, Position>> {
-    let ids: Vec<Uuid> = videos.iter().map(|video| video.id).collect();
-    let text = "select video_id, position_seconds, completed, recorded_at from video_progress \
-                where tenant_id = $1 and member_id = $2 and video_tenant_id in ($1, platform_tenant()) \
-                and video_id = any($3)";
-    let rows = tx.sql(text, [tx.tenant_id().0.into(), tx.actor().member.into(), ids.into()]).await?;
-    Ok(rows.iter().map(position).collect::<Result<_, DbErr>>()?)
-}
-
-fn position(row: &QueryResult) -> Result<(Uuid, Position), DbErr> {
-    let position = Position {
+fn position(row: &QueryResult) -> Result<Position, DbErr> {
+    Ok(Position {
         position_seconds: row.try_get("", "position_seconds")?,
         completed: row.try_get("", "completed")?,
         recorded_at: Some(row.try_get("", "recorded_at")?),
-    };
-    Ok((row.try_get("", "video_id")?, position))
+    })
 }

@@ -1,11 +1,11 @@
 //! What a client says of a video.
 
 use serde::Deserialize;
+use tenants::http::unprintable;
 use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
 
 use super::{ContentType, MAX_SIZE};
-use crate::identity::text::unprintable;
 
 /// What a new video is made of.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

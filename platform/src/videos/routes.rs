@@ -13,7 +13,7 @@ use tenants::{
 use super::{
     Model, NewVideo, SentParts, Video, VideoChanges, completion,
     listing::ListQuery,
-    progress,
+    progress, reads,
     upload::{self, AddedVideo, Upload},
     view::etag,
 };
@@ -54,17 +54,7 @@ pub(super) fn added(base: &str, row: Model, upload: Option<Upload>) -> impl Into
 )]
 pub async fn list(tenant: Tenant, Params(query): Params<ListQuery>) -> Result<Json<Page<Video>>> {
     let filter = query.parse()?;
-    let page = tenant
-        .read(async |tx| {
-            let page = super::list(tx, &filter).await?;
-            let mut watched = progress::of_all(tx, &page.items).await?;
-            Ok::<_, crate::Error>(page.map(|row| {
-                let progress = watched.remove(&row.id);
-                Video::new(row, progress)
-            }))
-        })
-        .await?;
-    Ok(Json(page))
+    Ok(Json(reads::list(&tenant, &filter).await?))
 }
 
 /// Adds a video and says where to upload it.
@@ -111,7 +101,8 @@ pub async fn create(
     security(("member" = []))
 )]
 pub async fn show(tenant: Tenant, PathId(id): PathId) -> Result<Answer> {
-    tenant.read(async |tx| answer(tx, super::find(tx, id).await?).await).await
+    let shown = reads::show(&tenant, id).await?;
+    Ok(WithETag(shown.etag, Json(shown.video)))
 }
 
 /// Changes a video's title and description.

@@ -9,7 +9,7 @@ use tenants::{
 };
 use utoipa::ToSchema;
 
-use super::{find, ready, signing};
+use super::{STREAMED, reads, ready, signing};
 use crate::{Platform, Result};
 
 /// Where a video can be played from.
@@ -41,13 +41,14 @@ pub struct Stream {
     security(("member" = []))
 )]
 pub async fn stream(tenant: Tenant, State(platform): State<Platform>, PathId(id): PathId) -> Result<Json<Stream>> {
-    let video = tenant.read(async |tx| find(tx, id).await).await?;
-    ready(&video)?;
+    let video = reads::play(&tenant, id).await?;
+    ready(video.status)?;
     let viewing = signing::Viewing { tenant: tenant.id().0, video: video.id };
     let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
     let signed = signing::object_url(&platform.settings.public_url, &video.object_key)
         .and_then(|url| platform.signer.object(viewing, &url, now))
         .map_err(|error| tenants::Error::Internal(error.to_string()))?;
+    platform.tenants.usage().add(tenant.id(), STREAMED, 1);
     Ok(Json(Stream {
         url: signed.url.to_string(),
         expires_at: moment(signed.slot.expires_at),

@@ -1,6 +1,6 @@
 //! The signer that the product uses: the current key, slots, and a cache in which no entry lacks its tenant.
 
-use super::{Policy, Resource, SignError, SignedCookies, SigningKey, Slot, sign_canned, sign_cookies};
+use super::{Policy, Resource, SignError, SignedCookies, SigningKey, Slot, sign_canned, sign_cookies, sign_custom};
 use moka::sync::Cache;
 use std::{
     fmt,
@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
+use tenants::sabotage::{self, Leak};
 use uuid::Uuid;
 
 /// Most signatures kept of each kind. At about 1 KiB each this is 10 MiB; beyond it, the oldest are made anew.
@@ -87,7 +88,16 @@ impl Signer {
     /// See [`Resource::object`].
     pub fn object(&self, viewing: Viewing, url: &str, now: u64) -> Result<SignedObject, SignError> {
         let (key, slot) = (self.current(), Slot::at(now));
-        let entry = entry(viewing, &key, Resource::object(url)?, slot);
+        let mut entry = entry(viewing, &key, Resource::object(url)?, slot);
+        if sabotage::on(Leak::SignedKey) {
+            entry.viewing = Viewing { tenant: Uuid::nil(), video: Uuid::nil() };
+            entry.resource = Resource::object("https://any.example/object")?;
+        }
+        if sabotage::on(Leak::SignedPrefix) {
+            let everything = Resource::prefix(&url.replace(url.splitn(5, '/').last().unwrap_or_default(), ""))?;
+            let policy = Policy::custom(everything, slot.expires_at)?;
+            return Ok(SignedObject { url: sign_custom(&key, url, &policy)?.into(), slot });
+        }
         let url = cached(&self.urls, entry, || sign_canned(&key, url, slot.expires_at).map(Arc::from))?;
         Ok(SignedObject { url, slot })
     }

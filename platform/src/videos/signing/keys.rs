@@ -83,22 +83,27 @@ impl SigningKey {
         Ok(Self { id: key_pair_id.to_owned(), pair })
     }
 
-    /// Makes an RSA-2048 key, the kind every CloudFront feature accepts. Takes up to a second.
+    /// Makes an RSA-2048 key, the kind that CloudFront took from the beginning. Takes up to a second.
     ///
     /// # Errors
     /// [`KeyError::Crypto`] when the library fails, for example for want of randomness.
     pub fn generate_rsa() -> Result<GeneratedKey, KeyError> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Crypto)?;
         let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Crypto)?;
-        let private_pem = SecretString::from(pem("PRIVATE KEY", private.as_ref()).as_str());
-        let spki = public_der(&Pair::Rsa(pair))?;
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki);
-        let hex: String = hash.as_ref()[..7].iter().map(|byte| format!("{byte:02X}")).collect();
-        Ok(GeneratedKey {
-            id: format!("K{}", &hex[..13]),
-            private_pem,
-            public_pem: pem("PUBLIC KEY", &spki).to_string(),
-        })
+        let private_pem = pem("PRIVATE KEY", private.as_ref());
+        generated(&private_pem, &Pair::Rsa(pair))
+    }
+
+    /// Makes an ECDSA key on P-256, which signs about 15 times as fast: where many different videos are watched, no
+    /// cache saves the first signature of each.
+    ///
+    /// # Errors
+    /// As [`generate_rsa`](Self::generate_rsa).
+    pub fn generate_ecdsa() -> Result<GeneratedKey, KeyError> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| KeyError::Crypto)?;
+        let private = pair.to_pkcs8v1().map_err(|_| KeyError::Crypto)?;
+        let private_pem = pem("PRIVATE KEY", private.as_ref());
+        generated(&private_pem, &Pair::Ecdsa(pair))
     }
 
     /// The key pair id that goes with every signature.
@@ -148,6 +153,17 @@ impl fmt::Debug for GeneratedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GeneratedKey").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+fn generated(private_pem: &str, pair: &Pair) -> Result<GeneratedKey, KeyError> {
+    let spki = public_der(pair)?;
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki);
+    let hex: String = hash.as_ref()[..7].iter().map(|byte| format!("{byte:02X}")).collect();
+    Ok(GeneratedKey {
+        id: format!("K{}", &hex[..13]),
+        private_pem: SecretString::from(private_pem),
+        public_pem: pem("PUBLIC KEY", &spki).to_string(),
+    })
 }
 
 fn ecdsa(der: &[u8]) -> Result<Pair, aws_lc_rs::error::KeyRejected> {
