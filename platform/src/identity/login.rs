@@ -1,5 +1,7 @@
 //! Logging in and out, and keeping a session alive.
 
+use std::sync::Arc;
+
 use axum::{extract::State, http::StatusCode};
 use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,10 +15,15 @@ use tokio::time::sleep_until;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::{Email, earliest, email, password, register};
+use super::{
+    Email,
+    attempts::{Attempt, What},
+    earliest, email, password, register,
+};
 use crate::{
     Error, Platform, Result,
     cognito::{self, AuthOutcome, Challenge, Tokens},
+    server::Client,
 };
 
 /// Address and password.
@@ -67,18 +74,29 @@ pub struct TokenSet {
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", security(()), request_body = Credentials,
     responses((status = 200, description = "Tokens, or a challenge to answer", body = LoginAnswer),
               (status = 401, description = "`invalid-credentials`"),
-              (status = 403, description = "`email-not-confirmed`, `password-reset-required` or `tenant-suspended`")))]
-pub async fn login(State(platform): State<Platform>, Json(body): Json<Credentials>) -> Result<Json<LoginAnswer>> {
+              (status = 403, description = "`email-not-confirmed`, `password-reset-required` or `tenant-suspended`"),
+              (status = 429, description = "`too-many-attempts`")))]
+pub async fn login(
+    State(platform): State<Platform>,
+    client: Client,
+    Json(body): Json<Credentials>,
+) -> Result<Json<LoginAnswer>> {
     let email = Email::parse(&body.email)?;
-    let secret = SecretString::from(body.password);
+    let attempt = Attempt::begin(&platform, What::Password, email.as_str(), client).await?;
+    let outcome = log_in(&platform, &email, SecretString::from(body.password)).await;
+    attempt.settle(&outcome).await;
+    outcome.map(Json)
+}
+
+async fn log_in(platform: &Platform, email: &Email, secret: SecretString) -> Result<LoginAnswer> {
     // From here: how long Cognito takes to refuse may differ as well.
-    let earliest = earliest(&platform);
+    let earliest = earliest(platform);
     let refused = match platform.directory.authenticate(email.as_str(), &secret).await {
-        Ok(outcome) => return answer(&platform, outcome).await.map(Json),
+        Ok(outcome) => return answer(platform, outcome).await,
         Err(error) => error,
     };
     let refusal = match refused {
-        cognito::Error::NotConfirmed => unconfirmed(&platform, &email, secret).await,
+        cognito::Error::NotConfirmed => unconfirmed(platform, email, secret).await,
         // Counted only where there is an account.
         cognito::Error::TooManyAttempts => invalid_credentials(),
         error => login_error(error),
@@ -188,7 +206,7 @@ async fn admit(platform: &Platform, mut tokens: Tokens, known: Option<&SecretStr
     })
 }
 
-async fn verified(platform: &Platform, tokens: &Tokens) -> Result<Verified> {
+async fn verified(platform: &Platform, tokens: &Tokens) -> Result<Arc<Verified>> {
     let verified = platform.tenants.verifier().verify(tokens.id.expose_secret()).await;
     verified.map_err(|error| match error {
         tenants::tokens::TokenError::KeysUnavailable => {
@@ -231,15 +249,28 @@ pub struct ChallengeAnswer {
 #[utoipa::path(post, path = "/api/v1/auth/challenge", tag = "auth", security(()), request_body = ChallengeAnswer,
     responses((status = 200, description = "Tokens, or a challenge to answer", body = LoginAnswer),
               (status = 401, description = "`invalid-credentials`, or `code-invalid` for a challenge's code"),
-              (status = 403, description = "`email-not-confirmed`, `password-reset-required` or `tenant-suspended`")))]
+              (status = 403, description = "`email-not-confirmed`, `password-reset-required` or `tenant-suspended`"),
+              (status = 429, description = "`too-many-attempts`")))]
 pub async fn challenge(
     State(platform): State<Platform>,
+    client: Client,
     Json(body): Json<ChallengeAnswer>,
 ) -> Result<Json<LoginAnswer>> {
-    let given = SecretString::from(body.answer);
+    // By account, since a right password opens any number of sessions.
+    let Some(account) = platform.directory.challenged(&body.session) else {
+        return Err(invalid_credentials());
+    };
+    let attempt = Attempt::begin(&platform, What::SecondFactor, &account, client).await?;
+    let outcome = meet(&platform, &body).await;
+    attempt.settle(&outcome).await;
+    outcome.map(Json)
+}
+
+async fn meet(platform: &Platform, body: &ChallengeAnswer) -> Result<LoginAnswer> {
+    let given = SecretString::from(body.answer.as_str());
     let outcome =
         platform.directory.answer_challenge(&body.session, body.challenge, &given).await.map_err(login_error)?;
-    answer(&platform, outcome).await.map(Json)
+    answer(platform, outcome).await
 }
 
 /// A refresh token.

@@ -11,10 +11,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
-use super::{password, recovery::end_sessions, text};
+use super::{
+    attempts::{Attempt, What},
+    password,
+    recovery::end_sessions,
+    text,
+};
 use crate::{
     Error, Platform, Result,
     cognito::{self, AuthOutcome},
+    server::Client,
 };
 
 /// The caller.
@@ -41,7 +47,7 @@ pub struct Profile {
 }
 
 /// A coach as athletes see one.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct CoachName {
     /// The member.
     pub id: Uuid,
@@ -127,17 +133,15 @@ pub async fn update(
 }
 
 async fn find(tx: &TenantTx, caller: &Caller) -> Result<Profile> {
-    let text = "select m.full_name, m.time_zone, m.units, m.version, c.email from member m \
-                join member_contact c on c.tenant_id = m.tenant_id and c.id = m.id where m.id = $1";
+    let text = "select m.full_name, m.time_zone, m.units, m.version, c.email, array( \
+                    select json_build_object('id', id, 'full_name', full_name) from member \
+                    where role = 'coach' and status = 'active' and id <> $1 order by full_name, id limit 100) as coaches \
+                from member m join member_contact c on c.tenant_id = m.tenant_id and c.id = m.id where m.id = $1";
     let rows = tx.sql(text, [caller.member_id.0.into()]).await?;
     let row = rows.first().ok_or_else(Problem::not_found)?;
-    let coaches = "select id, full_name from member where role = 'coach' and status = 'active' and id <> $1 \
-                   order by full_name, id limit 100";
-    let coaches = tx.sql(coaches, [caller.member_id.0.into()]).await?;
-    let coaches = coaches
-        .iter()
-        .map(|row| Ok(CoachName { id: row.try_get("", "id")?, full_name: row.try_get("", "full_name")? }))
-        .collect::<Result<_, sea_orm::DbErr>>()?;
+    let coaches = row.try_get::<Vec<serde_json::Value>>("", "coaches")?.into_iter();
+    let coaches = coaches.map(serde_json::from_value).collect::<serde_json::Result<_>>();
+    let coaches = coaches.map_err(|error| tenants::Error::Internal(format!("coaches: {error}")))?;
     Ok(Profile {
         id: caller.member_id,
         tenant_id: caller.tenant_id,
@@ -167,35 +171,52 @@ pub struct PasswordChange {
 
 /// Change your password. You are logged out everywhere.
 #[utoipa::path(put, path = "/api/v1/me/password", tag = "me", security(("member" = [])), request_body = PasswordChange,
-    responses((status = 204, description = "Changed: log in again")))]
+    responses((status = 204, description = "Changed: log in again"),
+              (status = 429, description = "`throttled`, or `too-many-attempts` at the password")))]
 pub async fn change_password(
     caller: Caller,
     tenant: Tenant,
     State(platform): State<Platform>,
+    client: Client,
     Json(body): Json<PasswordChange>,
 ) -> Result<StatusCode> {
     let email = tenant.read(async |tx| find(tx, &caller).await).await?.email;
-    let (current, new) = (SecretString::from(body.current_password), SecretString::from(body.new_password));
-    if is_password(&platform, &email, &current).await? {
-        platform.directory.set_password(&caller.subject, &new).await.map_err(|error| match error {
-            cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/new_password", detail)),
-            other => other.into(),
-        })?;
-    } else if !is_password(&platform, &email, &new).await? {
-        // Were the new one in force already, an earlier try would have crashed right behind the change.
-        return Err(Problem::invalid("/current_password", "is not your password").into());
-    }
+    replace(&platform, &caller, &email, body, client).await?;
     end_sessions(&platform, &tenant, &caller.subject, "member.password-changed").await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn is_password(platform: &Platform, email: &str, password: &SecretString) -> Result<bool> {
-    match platform.directory.authenticate(email, password).await {
+async fn replace(
+    platform: &Platform,
+    caller: &Caller,
+    email: &str,
+    body: PasswordChange,
+    client: Client,
+) -> Result<()> {
+    let (current, new) = (SecretString::from(body.current_password), SecretString::from(body.new_password));
+    if is_password(platform, email, &current, client).await? {
+        platform.directory.set_password(&caller.subject, &new).await.map_err(|error| match error {
+            cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/new_password", detail)),
+            other => other.into(),
+        })?;
+    } else if !is_password(platform, email, &new, client).await? {
+        // Were the new one in force already, an earlier try would have crashed right behind the change.
+        return Err(Problem::invalid("/current_password", "is not your password").into());
+    }
+    Ok(())
+}
+
+/// Counts like a guess at the login, each time: a stolen token must not be a way to try passwords, two at a time even.
+async fn is_password(platform: &Platform, email: &str, password: &SecretString, client: Client) -> Result<bool> {
+    let attempt = Attempt::begin(platform, What::Password, email, client).await?;
+    let right = match platform.directory.authenticate(email, password).await {
         Ok(AuthOutcome::Tokens(_) | AuthOutcome::Challenge { .. }) => Ok(true),
         Err(cognito::Error::InvalidCredentials) => Ok(false),
         Err(cognito::Error::TooManyAttempts) => Err(super::register::too_many_attempts()),
         Err(error) => Err(error.into()),
-    }
+    };
+    attempt.settle_guess(&right).await;
+    right
 }
 
 /// Sign out everywhere, here too.

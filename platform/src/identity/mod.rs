@@ -8,6 +8,7 @@
 //! - an account without a member row that nobody finished is an orphan, which [`accounts`] clears away.
 
 pub mod accounts;
+mod attempts;
 pub mod email;
 pub mod jobs;
 pub mod login;

@@ -8,19 +8,29 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::{
-    Email, email, password,
+    Email,
+    attempts::{Attempt, What},
+    email, password,
     register::{Addressed, code_error, quietly},
     unhurried,
 };
-use crate::{Platform, Result, cognito, faults};
+use crate::{Platform, Result, cognito, faults, server::Client};
 
 /// Have a code mailed to set a new password with.
 #[utoipa::path(post, path = "/api/v1/auth/forgot-password", tag = "auth", security(()), request_body = Addressed,
-    responses((status = 202, description = "If the address has an account, a code is on its way")))]
-pub async fn forgot_password(State(platform): State<Platform>, Json(body): Json<Addressed>) -> Result<StatusCode> {
+    responses((status = 202, description = "If the address has an account, a code is on its way"),
+              (status = 429, description = "`too-many-attempts`")))]
+pub async fn forgot_password(
+    State(platform): State<Platform>,
+    client: Client,
+    Json(body): Json<Addressed>,
+) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(&platform, async { quietly(platform.directory.forgot_password(email.as_str()).await) }).await?;
-    Ok(StatusCode::ACCEPTED)
+    let attempt = Attempt::begin(&platform, What::Mail, email.as_str(), client).await?;
+    let sent = async { quietly(platform.directory.forgot_password(email.as_str()).await) };
+    let outcome = unhurried(&platform, sent).await;
+    attempt.settle(&outcome).await;
+    outcome.map(|()| StatusCode::ACCEPTED)
 }
 
 /// A new password, with the code that was mailed.
@@ -43,19 +53,29 @@ pub struct Reset {
 
 /// Set a new password with the code from the mail. Everybody logged in to the account is logged out.
 #[utoipa::path(post, path = "/api/v1/auth/reset-password", tag = "auth", security(()), request_body = Reset,
-    responses((status = 204, description = "The password is set: log in")))]
-pub async fn reset_password(State(platform): State<Platform>, Json(body): Json<Reset>) -> Result<StatusCode> {
+    responses((status = 204, description = "The password is set: log in"),
+              (status = 429, description = "`too-many-attempts`")))]
+pub async fn reset_password(
+    State(platform): State<Platform>,
+    client: Client,
+    Json(body): Json<Reset>,
+) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(&platform, reset(&platform, &email, &body.code, SecretString::from(body.new_password))).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let attempt = Attempt::begin(&platform, What::Code, email.as_str(), client).await?;
+    let new = SecretString::from(body.new_password);
+    let outcome = unhurried(&platform, reset(&platform, &email, &body.code, new, client)).await;
+    attempt.settle(&outcome).await;
+    outcome.map(|()| StatusCode::NO_CONTENT)
 }
 
-async fn reset(platform: &Platform, email: &Email, code: &str, new: SecretString) -> Result<()> {
+async fn reset(platform: &Platform, email: &Email, code: &str, new: SecretString, client: Client) -> Result<()> {
+    use cognito::Error::{CodeExpired, CodeMismatch, NotFound, TooManyAttempts};
     match platform.directory.confirm_forgot_password(email.as_str(), code, &new).await {
         Ok(()) => {}
-        // The code is used up and the password in force when an earlier try crashed before it ended the sessions.
-        Err(cognito::Error::CodeMismatch | cognito::Error::CodeExpired)
-            if is_in_force(platform, email, &new).await? => {}
+        // The code is used up and the password in force when an earlier try crashed before it ended the sessions. Asked
+        // whatever stands behind an answer that says "wrong code", an unknown address too: so it tells no more than that.
+        Err(CodeMismatch | CodeExpired | NotFound | TooManyAttempts)
+            if is_in_force(platform, email, &new, client).await? => {}
         Err(error) => return Err(code_error(error)),
     }
     let Some(user) = platform.directory.find(email.as_str()).await? else {
@@ -65,13 +85,16 @@ async fn reset(platform: &Platform, email: &Email, code: &str, new: SecretString
     end_sessions(platform, &platform.tenants.as_system(TenantId(tenant)), &user.subject, "member.password-reset").await
 }
 
-/// Whether one can log in with this password; that learns nothing that logging in does not.
-async fn is_in_force(platform: &Platform, email: &Email, password: &SecretString) -> Result<bool> {
-    match platform.directory.authenticate(email.as_str(), password).await {
+/// Whether one can log in with this password: a guess like a login's, which counts as one.
+async fn is_in_force(platform: &Platform, email: &Email, password: &SecretString, client: Client) -> Result<bool> {
+    let attempt = Attempt::begin(platform, What::Password, email.as_str(), client).await?;
+    let right = match platform.directory.authenticate(email.as_str(), password).await {
         Ok(_) => Ok(true),
         Err(error @ (cognito::Error::Unavailable | cognito::Error::Throttled)) => Err(error.into()),
         Err(_) => Ok(false),
-    }
+    };
+    attempt.settle_guess(&right).await;
+    right
 }
 
 /// Ends every session of an account: refresh tokens at Cognito, ID tokens by the member row.

@@ -14,6 +14,7 @@ use validator::Validate;
 use super::{
     Email,
     accounts::{Address, claim},
+    attempts::{self, Attempt, What},
     email,
     jobs::ExpireRegistration,
     password, text, unhurried,
@@ -23,6 +24,7 @@ use crate::{
     cognito::{self, UserStatus},
     faults,
     mail::Message,
+    server::Client,
 };
 
 /// Pending registrations live this long.
@@ -75,14 +77,18 @@ impl Registered {
 ///
 /// The answer is the same whether or not the address has an account already; its owner is told by mail.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", security(()), request_body = NewRegistration,
-    responses((status = 201, description = "A code is on its way by mail", body = Registered)))]
+    responses((status = 201, description = "A code is on its way by mail", body = Registered),
+              (status = 429, description = "`too-many-attempts`")))]
 pub async fn register(
     State(platform): State<Platform>,
+    client: Client,
     Json(new): Json<NewRegistration>,
 ) -> Result<(StatusCode, Json<Registered>)> {
     let email = Email::parse(&new.email)?;
-    let registered = unhurried(&platform, make(&platform, &email, new)).await?;
-    Ok((StatusCode::CREATED, Json(registered)))
+    let attempt = Attempt::begin(&platform, What::Registration, email.as_str(), client).await?;
+    let outcome = unhurried(&platform, make(&platform, &email, new)).await;
+    attempt.settle(&outcome).await;
+    outcome.map(|registered| (StatusCode::CREATED, Json(registered)))
 }
 
 /// The account first, stamped with the tenant's id, and the tenant last: whatever a crash leaves, the next try finds
@@ -180,11 +186,18 @@ pub struct Confirmation {
 
 /// Confirm the address with the code from the mail.
 #[utoipa::path(post, path = "/api/v1/auth/confirm", tag = "auth", security(()), request_body = Confirmation,
-    responses((status = 204, description = "The address is confirmed: log in")))]
-pub async fn confirm(State(platform): State<Platform>, Json(body): Json<Confirmation>) -> Result<StatusCode> {
+    responses((status = 204, description = "The address is confirmed: log in"),
+              (status = 429, description = "`too-many-attempts`")))]
+pub async fn confirm(
+    State(platform): State<Platform>,
+    client: Client,
+    Json(body): Json<Confirmation>,
+) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(&platform, confirm_address(&platform, &email, &body.code)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let attempt = Attempt::begin(&platform, What::Code, email.as_str(), client).await?;
+    let outcome = unhurried(&platform, confirm_address(&platform, &email, &body.code)).await;
+    attempt.settle(&outcome).await;
+    outcome.map(|()| StatusCode::NO_CONTENT)
 }
 
 async fn confirm_address(platform: &Platform, email: &Email, code: &str) -> Result<()> {
@@ -265,12 +278,13 @@ pub(super) fn code_error(error: cognito::Error) -> crate::Error {
     }
 }
 
-/// Cognito counts wrong codes and passwords itself. Only for those who have proved that the account is theirs.
+/// Cognito counts wrong codes and passwords itself, and does not say how far it is: it locks an account after five, for a
+/// second at first and about 15 minutes at most ("Lockout behavior for failed sign-in attempts" in its developer guide).
+/// Only for those who have proved that the account is theirs.
 pub(super) fn too_many_attempts() -> crate::Error {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts.")
-        .detail("Wait a while before the next one.")
-        .retry_after(900)
-        .into()
+    let (limit, longest) = (5, 900);
+    let refused = attempts::refused().with("limit", limit).with("used", limit).with("reset_seconds", longest);
+    refused.retry_after(longest).into()
 }
 
 /// An address.
@@ -285,11 +299,18 @@ pub struct Addressed {
 
 /// Have a new confirmation code mailed.
 #[utoipa::path(post, path = "/api/v1/auth/resend", tag = "auth", security(()), request_body = Addressed,
-    responses((status = 202, description = "If the address is waiting for one, a code is on its way")))]
-pub async fn resend(State(platform): State<Platform>, Json(body): Json<Addressed>) -> Result<StatusCode> {
+    responses((status = 202, description = "If the address is waiting for one, a code is on its way"),
+              (status = 429, description = "`too-many-attempts`")))]
+pub async fn resend(
+    State(platform): State<Platform>,
+    client: Client,
+    Json(body): Json<Addressed>,
+) -> Result<StatusCode> {
     let email = Email::parse(&body.email)?;
-    unhurried(&platform, async { quietly(platform.directory.resend(email.as_str()).await) }).await?;
-    Ok(StatusCode::ACCEPTED)
+    let attempt = Attempt::begin(&platform, What::Mail, email.as_str(), client).await?;
+    let outcome = unhurried(&platform, async { quietly(platform.directory.resend(email.as_str()).await) }).await;
+    attempt.settle(&outcome).await;
+    outcome.map(|()| StatusCode::ACCEPTED)
 }
 
 /// Keeps a refusal that would tell about the address to the log; an outage is everybody's to know.
@@ -311,6 +332,14 @@ mod tests {
     fn answer(error: cognito::Error) -> (u16, Vec<tenants::http::FieldError>) {
         let problem = tenants::Error::from(code_error(error)).into_problem();
         (problem.status.as_u16(), problem.errors.clone())
+    }
+
+    #[test]
+    fn an_account_that_cognito_has_locked_is_told_all_that_a_429_tells() {
+        let problem = tenants::Error::from(too_many_attempts()).into_problem();
+        assert_eq!((problem.status.as_u16(), problem.retry_after), (429, Some(900)));
+        let told = ["limit", "used", "reset_seconds"].map(|name| problem.extra[name].as_u64());
+        assert_eq!(told, [Some(5), Some(5), Some(900)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Checks of short texts that people type and other people read.
 
 use chrono_tz::Tz;
+use tenants::http::unprintable;
 use validator::ValidationError;
 
 /// A name: 1 to 120 characters, not blank, in one line, without control or direction-changing characters.
@@ -21,12 +22,6 @@ pub fn color(text: &str) -> Result<(), ValidationError> {
         hex.len() == 6 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     });
     complain(good, "must be a colour as six lower-case hexadecimal digits, such as #1f6feb")
-}
-
-/// Control characters, and those that turn the direction of the text around them: a name with one makes a page or a
-/// mail say something else than it does.
-pub fn unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 fn complain(good: bool, message: &'static str) -> Result<(), ValidationError> {

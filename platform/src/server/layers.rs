@@ -37,23 +37,49 @@ const API: &str = "/api/v1";
 /// A request's body, shared by whoever handles the request and whoever clears up behind them.
 type Shared = Arc<Mutex<Fuse<BodyDataStream>>>;
 
-/// Refuses a body that says it is larger than `limit`, in bytes; one that turns out larger ends where it is read.
+/// What one request may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes of its body.
+    pub(super) body: usize,
+    /// From its head to its answer's.
+    pub(super) time: Duration,
+}
+
+/// Holds a handler to its limits and catches its panic: whatever happens inside, an answer comes out, and the layers
+/// around add what is theirs.
+pub(super) async fn contain(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let request = if body.is_end_stream() {
+        Request::from_parts(parts, body)
+    } else {
+        let length = parts.headers.get(header::CONTENT_LENGTH);
+        let declared = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        // One that says it is too large is refused unread; one that turns out larger ends where it is read.
+        if declared.is_some_and(|bytes| bytes > limits.body) {
+            return too_large(limits.body).into_response();
+        }
+        Request::from_parts(parts, Body::new(Limited::new(body, limits.body)))
+    };
+    match tokio::time::timeout(limits.time, catch_panics(next.run(request))).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The request took too long.")
+            .detail(format!("It was given up after {} s. Try again in a moment.", limits.time.as_secs()))
+            .retry_after(5)
+            .into_response(),
+    }
+}
+
 /// What nobody reads of a body, because its request is refused before, is read behind the answer.
-pub(super) async fn limit_body(State(limit): State<usize>, request: Request, next: Next) -> Response {
+pub(super) async fn drain_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let length = parts.headers.get(header::CONTENT_LENGTH);
-    let declared = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let waits_for_leave = parts.headers.contains_key(header::EXPECT);
     let body: Shared = Arc::new(Mutex::new(body.into_data_stream().fuse()));
-    let response = if declared.is_some_and(|bytes| bytes > limit) {
-        too_large(limit).into_response()
-    } else {
-        let limited = Limited::new(Body::from_stream(chunks(Arc::clone(&body))), limit);
-        next.run(Request::from_parts(parts, Body::new(limited))).await
-    };
+    let passed = Body::from_stream(chunks(Arc::clone(&body)));
+    let response = next.run(Request::from_parts(parts, passed)).await;
     // A client that waits for leave to send has sent nothing.
     if !waits_for_leave {
         tokio::spawn(tokio::time::timeout(DISCARDING, discard(body)));
@@ -82,17 +108,6 @@ fn too_large(limit: usize) -> Problem {
         .with("limit", limit)
 }
 
-/// 503 for what takes longer than `limit`, reading the body included.
-pub(super) async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The request took too long.")
-            .detail(format!("It was given up after {} s. Try again in a moment.", limit.as_secs()))
-            .retry_after(5)
-            .into_response(),
-    }
-}
-
 /// 503 to everything but health until the database was found safe.
 pub(super) async fn require_start(State(health): State<Health>, request: Request, next: Next) -> Response {
     let open = ["/livez", "/readyz", "/health"].contains(&request.uri().path());
@@ -103,14 +118,13 @@ pub(super) async fn require_start(State(health): State<Health>, request: Request
 }
 
 /// A panic is an answer like any other failure. The panic hook has logged and counted it.
-pub(super) async fn catch_panics(request: Request, next: Next) -> Response {
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+pub(super) async fn catch_panics(answering: impl Future<Output = Response>) -> Response {
+    let answered = AssertUnwindSafe(answering).catch_unwind().await;
     answered.unwrap_or_else(|_| Problem::internal().into_response())
 }
 
 /// Turns a refusal that is no problem document, such as the router's own, into one with the same status and headers.
-pub(super) async fn only_problems(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+pub(super) fn only_problems(response: Response) -> Response {
     let is_problem =
         response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
     if is_problem || !(response.status().is_client_error() || response.status().is_server_error()) {
@@ -148,9 +162,8 @@ pub(super) fn method_not_allowed() -> Problem {
 }
 
 /// Headers that depend on the deployment.
-#[derive(Clone)]
 pub(super) struct Headers {
-    extra: Arc<[(HeaderName, HeaderValue)]>,
+    extra: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Headers {
@@ -162,14 +175,17 @@ impl Headers {
     }
 }
 
-/// Adds them; and tells caches to keep away from what is, or may be, somebody's.
-pub(super) async fn add_headers(State(headers): State<Headers>, request: Request, next: Next) -> Response {
+/// Adds them to the answer of `next`; and tells caches to keep away from what is, or may be, somebody's.
+pub(super) async fn add_headers<F>(headers: &Headers, request: Request, next: F) -> Response
+where
+    F: AsyncFnOnce(Request) -> Response,
+{
     let path = request.uri().path();
     let private = request.headers().contains_key(header::AUTHORIZATION)
         || path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     let answer = response.headers_mut();
-    for (name, value) in headers.extra.iter() {
+    for (name, value) in &headers.extra {
         answer.insert(name.clone(), value.clone());
     }
     if private {

@@ -6,6 +6,7 @@
 //! | `connections.rs` | accepting, limits of a connection, draining |
 //! | `assemble.rs` | all routes and the layers around them, in order |
 //! | `origin.rs` | who came through the edge, and from where |
+//! | `burst.rs` | how much one network may ask without a valid token |
 //! | `observe.rs` | the span, the log line and the metrics of a request |
 //! | `layers.rs` | limits, panics, headers, and that every refusal is a problem document |
 //! | `public.rs` | the index, the documentation, health |
@@ -14,6 +15,7 @@
 //! database ends the start with its defects by name.
 
 mod assemble;
+mod burst;
 mod connections;
 mod health;
 mod layers;
@@ -27,12 +29,12 @@ use std::{io, net::SocketAddr, pin::pin, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use assemble::{MAX_BODY_BYTES, REQUEST_LIMIT, router};
+pub use assemble::{MAX_BODY_BYTES, REQUEST_LIMIT, router, router_with};
 pub use health::Health;
-pub use origin::ClientAddress;
+pub use origin::{Client, ClientAddress};
 pub use public::document;
 
-use crate::{Platform, config::HttpConfig};
+use crate::{Platform, config::HttpConfig, usage::Keeper};
 
 /// How long requests in flight may take once nothing new is accepted. With the delay before it this fits into the 30
 /// s that container services leave between SIGTERM and SIGKILL.
@@ -95,6 +97,7 @@ pub async fn serve_on(
     checked?;
     health.serve();
     tracing::info!("ready");
+    let keeper = Keeper::start(&platform.tenants);
     shutdown.await;
 
     tracing::info!("draining");
@@ -104,6 +107,7 @@ pub async fn serve_on(
     if let Err(error) = connections.await {
         tracing::error!(%error, "connections were not drained");
     }
+    keeper.stop().await;
     platform.tenants.close().await;
     Ok(())
 }

@@ -7,44 +7,29 @@ use std::time::Instant;
 use axum::{
     extract::{MatchedPath, Request},
     http::Method,
-    middleware::Next,
     response::Response,
 };
-use metrics::{Gauge, counter, gauge, histogram};
 use tenants::http::current_request_id;
 use tracing::{Instrument, field::Empty};
 
-use crate::telemetry::metrics::{DURATION, IN_FLIGHT, REQUESTS};
+use crate::telemetry::metrics::{InFlight, answered};
 
 /// The route of a request that none matched.
 const UNMATCHED: &str = "unmatched";
 
-/// Counts a request as long as it lives, also when its client gives up.
-struct InFlight(Gauge);
-
-impl InFlight {
-    fn new() -> Self {
-        let gauge = gauge!(IN_FLIGHT);
-        gauge.increment(1.0);
-        Self(gauge)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
-}
-
 /// Opens the span `http.request`. The extractors fill in `tenant` and `member` or `operator` once they know.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+pub(super) async fn observe<F>(request: Request, next: F) -> Response
+where
+    F: AsyncFnOnce(Request) -> Response,
+{
     let started = Instant::now();
-    let _in_flight = InFlight::new();
-    let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+    let _in_flight = InFlight::begin();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let method = known(request.method());
     let span = tracing::info_span!(
         "http.request",
-        otel.name = format!("{method} {route}"),
+        otel.name = %format_args!("{method} {route}"),
         otel.kind = "server",
         method,
         route,
@@ -55,18 +40,16 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
         client = Empty,
         status = Empty,
     );
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = next(request).instrument(span.clone()).await;
 
     let status = response.status().as_u16();
     let seconds = started.elapsed().as_secs_f64();
     span.record("status", status);
-    let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.to_string())];
-    counter!(REQUESTS, &labels).increment(1);
-    histogram!(DURATION, &labels).record(seconds);
+    answered(method, route, status, seconds);
     let latency_ms = (seconds * 1e5).round() / 100.0;
     span.in_scope(|| match status {
         // Asked every few seconds; not being ready is an answer, not a failure.
-        _ if matches!(route.as_str(), "/livez" | "/readyz" | "/health") => {
+        _ if matches!(route, "/livez" | "/readyz" | "/health") => {
             tracing::debug!(status, latency_ms, "request")
         }
         500.. => tracing::error!(status, latency_ms, "request failed"),

@@ -1,16 +1,15 @@
 //! Who came through the edge, and from where.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use axum::{
-    extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, StatusCode},
-    middleware::Next,
-    response::{IntoResponse, Response},
+    extract::{ConnectInfo, FromRequestParts, Request},
+    http::{HeaderMap, StatusCode, request::Parts},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tenants::http::Problem;
@@ -26,6 +25,33 @@ const OPEN: [&str; 3] = ["/livez", "/readyz", "/health"];
 /// the peer's where no edge is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// The most that one site gets, within which a client may choose as it likes: an IPv4 address, or the IPv6 addresses
+    /// that share 48 bits.
+    ///
+    /// RFC 6177 (section 2) recommends prefixes between /48 and /56 for a site, and a /48 is what anybody has for the
+    /// asking. With longer ones one such site would be hundreds of networks; with 48 bits up to 256 households of a
+    /// provider that gives each a /56 are one, as they are behind the IPv4 address of a carrier's translator.
+    pub fn network(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into(),
+        }
+    }
+}
+
+/// The client's address for a handler; none where nobody who can be believed said it.
+#[derive(Clone, Copy, Debug)]
+pub struct Client(pub Option<ClientAddress>);
+
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get().copied()))
+    }
+}
 
 /// The accepted values of the origin header, as digests: comparing those takes the same time whatever was sent.
 #[derive(Clone)]
@@ -59,21 +85,21 @@ fn hash(value: &[u8]) -> digest::Digest {
 }
 
 /// Refuses what did not come through the edge, where there is one, and notes the client's address.
-pub(super) async fn require_edge(State(secrets): State<OriginSecrets>, mut request: Request, next: Next) -> Response {
+pub(super) fn admit(secrets: &OriginSecrets, request: &mut Request) -> Result<(), Problem> {
     let proven = secrets.are_required() && secrets.are_proven_by(request.headers());
     if secrets.are_required() && !proven && !OPEN.contains(&request.uri().path()) {
         let problem = Problem::new(StatusCode::FORBIDDEN, "not-through-the-edge", "This address is not public.");
-        return problem.detail("Use the service's public address.").into_response();
+        return Err(problem.detail("Use the service's public address."));
     }
     // Behind an edge the peer is the edge: its address says nothing about the client.
-    if let Some(address) = if proven { viewer(request.headers()) } else { peer(&request) } {
+    if let Some(address) = if proven { viewer(request.headers()) } else { peer(request) } {
         let address = address.to_canonical();
         tracing::Span::current().record("client", tracing::field::display(address));
         request.extensions_mut().insert(ClientAddress(address));
     }
     // It is of no use to a handler, and must not reach a log.
     request.headers_mut().remove(PROOF);
-    next.run(request).await
+    Ok(())
 }
 
 fn peer(request: &Request) -> Option<IpAddr> {
@@ -85,10 +111,18 @@ fn viewer(headers: &HeaderMap) -> Option<IpAddr> {
     address.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
+/// [`admit`] as a layer's function, for tests of routes that stand alone.
+#[cfg(test)]
+pub(super) fn admitting(
+    secrets: OriginSecrets,
+) -> impl Fn(Request) -> std::future::Ready<Result<Request, Problem>> + Clone {
+    move |mut request| std::future::ready(admit(&secrets, &mut request).map(|()| request))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
+    use axum::{Router, body::Body, middleware::map_request, routing::get};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -106,7 +140,7 @@ mod tests {
         Router::new()
             .route("/", get(address))
             .route("/readyz", get(|| async { "ready" }))
-            .layer(from_fn_with_state(OriginSecrets::new(&secrets), require_edge))
+            .layer(map_request(admitting(OriginSecrets::new(&secrets))))
     }
 
     async fn ask(app: Router, path: &str, headers: &[(&str, &str)]) -> (StatusCode, String) {
@@ -136,6 +170,14 @@ mod tests {
         for guess in guesses {
             assert_eq!(ask(app(&[NEW, OLD]), "/", guess).await.0, StatusCode::FORBIDDEN, "{guess:?}");
         }
+    }
+
+    #[test]
+    fn a_network_is_all_that_one_site_may_choose_from() {
+        let network = |text: &str| ClientAddress(text.parse().unwrap()).network();
+        assert_eq!(network("2001:db8:1::1"), network("2001:db8:1:ffff:ffff:ffff:ffff:ffff"));
+        assert_ne!(network("2001:db8:1::1"), network("2001:db8:2::1"));
+        assert_ne!(network("203.0.113.7"), network("203.0.113.8"));
     }
 
     #[tokio::test]

@@ -38,8 +38,8 @@ pub fn document() -> serde_json::Result<String> {
 /// The same at every request, so it is made once.
 static DOCUMENT: LazyLock<Option<String>> = LazyLock::new(|| document().ok());
 
-/// The routes, ready to be merged with the features'.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>(public_url: &Url, health: Health) -> Router<S> {
+/// What is shown to anybody: the index and the documentation.
+pub(super) fn pages(public_url: &Url) -> Router {
     let at = |path: &str| public_url.join(path).map_or_else(|_| path.to_owned(), String::from);
     let index = json!({
         "name": "FFP",
@@ -47,18 +47,18 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(public_url: &Url, health:
         "openapi": at("/openapi.json"),
         "health": at("/health"),
     });
-    let docs: Router<S> = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
+    let docs: Router = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
     let docs = docs.layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, DOCS_POLICY));
-    Router::new()
-        .route("/", get(move || async move { Json(index) }))
-        .route("/livez", get(|| async { Json(json!({"status": "alive"})) }))
-        .merge(health_routes(health))
-        .route("/openapi.json", get(openapi))
-        .merge(docs)
+    Router::new().route("/", get(move || async move { Json(index) })).route("/openapi.json", get(openapi)).merge(docs)
 }
 
-fn health_routes<S: Clone + Send + Sync + 'static>(health: Health) -> Router<S> {
-    Router::new().route("/readyz", get(ready)).route("/health", get(ready)).with_state(health)
+/// What is asked by load balancers and container services.
+pub(super) fn health(health: Health) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { Json(json!({"status": "alive"})) }))
+        .route("/readyz", get(ready))
+        .route("/health", get(ready))
+        .with_state(health)
 }
 
 async fn ready(State(health): State<Health>) -> Response {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use uuid::Uuid;
 
 use super::Problem;
 use crate::{
-    Actor, Error, MemberId, MemberStatus, OperatorScope, Permission, Result, Role, Tenant, TenantId, TenantStatus,
-    Tenants,
+    Actor, Error, MemberId, MemberStatus, OperatorScope, Permission, Result, Role, Standing, Tenant, TenantId,
+    TenantStatus, Tenants,
     scope::Door,
     tokens::{IssuerKind, TokenError, Verified},
 };
@@ -65,22 +65,28 @@ where
         }
         let tenants = Tenants::from_ref(state);
         let token = verified(parts, &tenants).await?;
-        let (IssuerKind::Member, Some(tenant_id)) = (token.kind, token.tenant_id) else {
+        let Some(tenant_id) = tenant_of(&token) else {
             return Err(Problem::forbidden("An operator's token opens no tenant.").into());
         };
-        let caller = admit(&tenants, TenantId(tenant_id), &token).await?;
-        tracing::Span::current()
-            .record("tenant", tracing::field::display(caller.tenant_id))
-            .record("member", tracing::field::display(caller.member_id));
+        let standing = tenants.standing(tenant_id, &token.subject).await?;
+        let caller = admit(standing.as_ref(), tenant_id, &token)?;
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }
 }
 
+/// The tenant that a member's token names; none for an operator's.
+pub(super) fn tenant_of(token: &Verified) -> Option<TenantId> {
+    token.tenant_id.filter(|_| token.kind == IssuerKind::Member).map(TenantId)
+}
+
 /// The member row decides.
-async fn admit(tenants: &Tenants, tenant_id: TenantId, token: &Verified) -> Result<Caller> {
+pub(super) fn admit(standing: Option<&Standing>, tenant_id: TenantId, token: &Verified) -> Result<Caller> {
     let refused = || Error::from(Problem::unauthenticated("The token is no longer valid. Log in again."));
-    let standing = tenants.standing(tenant_id, &token.subject).await?.ok_or_else(refused)?;
+    let standing = standing.ok_or_else(refused)?;
+    tracing::Span::current()
+        .record("tenant", tracing::field::display(tenant_id))
+        .record("member", tracing::field::display(standing.member_id));
     if standing.member_status != MemberStatus::Active || !standing.accepts(token.issued_at) {
         return Err(refused());
     }
@@ -126,29 +132,65 @@ where
     }
 }
 
-/// The request's bearer token, verified once however many extractors ask.
-async fn verified(parts: &mut Parts, tenants: &Tenants) -> Result<Arc<Verified>> {
+/// Why a request has no verified token.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unproven {
+    /// The header is not as it must be; what to send.
+    Header(&'static str),
+    /// The token was refused.
+    Token,
+    /// Nothing can be said about the token now.
+    KeysAway,
+}
+
+impl From<Unproven> for Error {
+    fn from(unproven: Unproven) -> Self {
+        match unproven {
+            Unproven::Header(right) => Problem::unauthenticated(right).into(),
+            Unproven::Token => Problem::unauthenticated("The token is not valid. Log in again.").into(),
+            Unproven::KeysAway => Self::Unavailable("the identity provider's keys"),
+        }
+    }
+}
+
+/// The request's bearer token, verified once however many ask; a refusal is remembered as well.
+pub(super) async fn verified(parts: &mut Parts, tenants: &Tenants) -> Result<Arc<Verified>, Unproven> {
     if let Some(token) = parts.extensions.get::<Arc<Verified>>() {
         return Ok(token.clone());
     }
-    let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(header), None) = (headers.next(), headers.next()) else {
-        return Err(Problem::unauthenticated("Send `Authorization: Bearer` with an ID token, once.").into());
+    if let Some(unproven) = parts.extensions.get::<Unproven>() {
+        return Err(*unproven);
+    }
+    let verified = verify(parts, tenants).await;
+    match &verified {
+        Ok(token) => parts.extensions.insert(token.clone()).map(drop),
+        Err(unproven) => parts.extensions.insert(*unproven).map(drop),
     };
-    let raw = header
+    verified
+}
+
+/// The bearer token as it was sent, whatever it is.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Unproven> {
+    let mut headers = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(header), None) = (headers.next(), headers.next()) else {
+        return Err(Unproven::Header("Send `Authorization: Bearer` with an ID token, once."));
+    };
+    header
         .to_str()
         .ok()
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token)
-        .ok_or_else(|| Problem::unauthenticated("Send `Authorization: Bearer` with an ID token."))?;
-    let token = Arc::new(tenants.verifier().verify(raw).await.map_err(|error| match error {
-        TokenError::KeysUnavailable => Error::Unavailable("the identity provider's keys"),
+        .ok_or(Unproven::Header("Send `Authorization: Bearer` with an ID token."))
+}
+
+async fn verify(parts: &Parts, tenants: &Tenants) -> Result<Arc<Verified>, Unproven> {
+    let raw = bearer(&parts.headers)?;
+    tenants.verifier().verify(raw).await.map_err(|error| match error {
+        TokenError::KeysUnavailable => Unproven::KeysAway,
         error => {
             tracing::info!(%error, "token refused");
-            Problem::unauthenticated("The token is not valid. Log in again.").into()
+            Unproven::Token
         }
-    })?);
-    parts.extensions.insert(token.clone());
-    Ok(token)
+    })
 }

@@ -15,7 +15,10 @@ use uuid::Uuid;
 use validator::Validate;
 
 use super::{Problem, json};
-use crate::{Error, Result, TenantTx};
+use crate::{
+    Error, Result, TenantTx,
+    sabotage::{self, Leak},
+};
 
 /// A JSON body that creates something, with the request's key if it has one.
 #[derive(Debug)]
@@ -83,12 +86,20 @@ impl Once {
         E: From<Error>,
     {
         let Some(key) = &self.0 else { return create().await };
+        if sabotage::on(Leak::IdempotencyKey)
+            && let Some(made) = sabotage::recall(&format!("{} {}", key.route, key.key))
+        {
+            return Ok(made);
+        }
         // Reserving first makes a concurrent twin wait here for our commit.
         if let Some(made) = key.reserve(tx).await? {
             return Ok(made);
         }
         let made = create().await?;
         key.fill(tx, made).await.map_err(Error::from)?;
+        if sabotage::on(Leak::IdempotencyKey) {
+            sabotage::note(format!("{} {}", key.route, key.key), made);
+        }
         Ok(made)
     }
 }

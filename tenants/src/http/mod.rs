@@ -9,6 +9,9 @@ mod object;
 mod page;
 mod problem;
 mod request_id;
+mod stranger;
+mod text;
+mod throttle;
 
 pub use caller::{Caller, Operator};
 pub use etag::{ETag, IfMatch, WithETag};
@@ -17,4 +20,7 @@ pub use json::{Json, Params, PathId};
 pub use object::objects;
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{FieldError, Problem, ProblemBody};
-pub use request_id::{RequestId, current_request_id, request_id_layer};
+pub use request_id::{RequestId, current_request_id, with_request_id};
+pub use stranger::{Stranger, is_known, operators};
+pub use text::{containing, unprintable};
+pub use throttle::throttle;

@@ -157,10 +157,13 @@ impl Problem {
             .detail("Read it again and repeat your change with the new ETag.")
     }
 
-    /// 429 for a tenant that uses up its share of the database.
-    pub fn busy() -> Self {
+    /// 429 for a tenant all of whose `places` are taken, those in its share of the database for example.
+    pub fn busy(places: u32) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", "Too much of your work is in progress.")
             .detail("Requests of your business are waiting for each other. Try again in a moment.")
+            .with("limit", places)
+            .with("used", places)
+            .with("reset_seconds", 1)
             .retry_after(1)
     }
 

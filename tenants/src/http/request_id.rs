@@ -3,7 +3,6 @@
 use axum::{
     extract::Request,
     http::{HeaderName, HeaderValue},
-    middleware::Next,
     response::Response,
 };
 use uuid::Uuid;
@@ -24,8 +23,11 @@ pub fn current_request_id() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// Gives the request an id: the client's if it is short and plain, else a new one.
-pub async fn request_id_layer(mut request: Request, next: Next) -> Response {
+/// Gives the request an id, the client's if it is short and plain, else a new one; and the answer of `next` as well.
+pub async fn with_request_id<F>(mut request: Request, next: F) -> Response
+where
+    F: AsyncFnOnce(Request) -> Response,
+{
     let id = request
         .headers()
         .get(&HEADER)
@@ -33,7 +35,7 @@ pub async fn request_id_layer(mut request: Request, next: Next) -> Response {
         .filter(|id| (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = CURRENT.scope(id.clone(), next.run(request)).await;
+    let mut response = CURRENT.scope(id.clone(), next(request)).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);
     }

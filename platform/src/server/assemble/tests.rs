@@ -7,6 +7,7 @@ use axum::{
     body::{Body, Bytes},
     extract::Path,
     http::{Request, StatusCode},
+    middleware::from_fn,
     response::Response,
     routing::{delete, get, post},
 };
@@ -28,12 +29,17 @@ fn config(public_url: &str) -> HttpConfig {
         origin_secrets: Vec::new(),
         cors_origins: Vec::new(),
         drain_delay: Duration::ZERO,
+        burst_per_minute: 300,
     }
 }
 
 /// Routes that do what handlers do at their worst, with the product's layers around.
 fn app(config: &HttpConfig) -> Router {
-    let routes = Router::new()
+    around(within(handlers(), LIMITS).fallback(nowhere), config)
+}
+
+fn handlers() -> Router {
+    Router::new()
         .route("/api/v1/things", get(|| async { "things" }).post(|body: Bytes| async move { body }))
         .route("/api/v1/things/{id}", delete(|Path(_): Path<u32>| async {}))
         .route(
@@ -47,8 +53,7 @@ fn app(config: &HttpConfig) -> Router {
         .route("/api/v1/never", get(std::future::pending::<()>))
         .route("/api/v1/json", post(|Json(_): Json<Vec<u8>>| async {}))
         .route("/api/v1/bare", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
-        .route("/public", get(|| async { "public" }));
-    around(routes, config, LIMITS)
+        .route("/public", get(|| async { "public" }))
 }
 
 async fn ask(request: Request<Body>) -> Response {
@@ -242,4 +247,26 @@ async fn a_request_keeps_the_id_it_came_with_if_it_is_plain() {
     };
     assert_eq!(header(&ask(with("0190b0a0-3c1e")).await, "x-request-id"), Some("0190b0a0-3c1e"));
     assert_ne!(header(&ask(with("<script>alert</script>")).await, "x-request-id"), Some("<script>alert</script>"));
+}
+
+#[tokio::test]
+async fn whatever_happens_in_a_handler_an_answer_passes_the_layer_that_counts() {
+    let mark = |request, next: axum::middleware::Next| async {
+        let mut response: Response = next.run(request).await;
+        response.headers_mut().insert("counted", HeaderValue::from_static("yes"));
+        response
+    };
+    let routes = within(handlers(), LIMITS).layer(from_fn(mark));
+    let app = around(routes, &config("http://127.0.0.1:8080"));
+    let large = Request::post("/api/v1/things").header("content-length", 65).body(Body::from(vec![b'x'; 65])).unwrap();
+    for (request, status) in [
+        (request("GET", "/api/v1/things"), 200),
+        (request("GET", "/api/v1/panic"), 500),
+        (request("GET", "/api/v1/never"), 503),
+        (request("PUT", "/api/v1/things"), 405),
+        (large, 413),
+    ] {
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!((response.status().as_u16(), header(&response, "counted")), (status, Some("yes")));
+    }
 }
