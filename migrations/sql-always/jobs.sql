@@ -23,7 +23,7 @@ grant usage on all sequences in schema graphile_worker to ffp_worker;
 revoke execute on all functions in schema graphile_worker from public;
 grant execute on all functions in schema graphile_worker to ffp_worker;
 
--- The one way for anybody else to reach the queue. It runs as the owner, so it is short: it stamps the tenant
+-- The one way for anybody else to order work. It runs as the owner, so it is short: it stamps the tenant
 -- from the transaction's setting, refuses without one, and keeps keys and queues apart per tenant. Two slots
 -- a tenant: a tenant with a thousand jobs runs two at a time, and the others go on.
 create or replace function enqueue(kind text, payload jsonb, key text, run_at timestamptz) returns void

@@ -13,7 +13,11 @@ use sqlx::{Connection, Executor, PgConnection, PgPool, migrate::Migrator, postgr
 static MIGRATOR: Migrator = sqlx::migrate!("./sql");
 
 /// Grants over what other crates install; runs after every migration.
-const ALWAYS: &str = include_str!("../sql-always/jobs.sql");
+const ALWAYS: &str = concat!(
+    include_str!("../sql-always/jobs.sql"),
+    include_str!("../sql-always/gate.sql"),
+    include_str!("../sql-always/operators.sql")
+);
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]

@@ -55,6 +55,9 @@ pub async fn prepare(admin: &mut PgConnection, passwords: &RolePasswords) -> Res
         run(admin, format!("alter role {role} set lock_timeout = '2s'")).await?;
         run(admin, format!("alter role {role} set idle_in_transaction_session_timeout = '{idle_timeout}'")).await?;
     }
+    // Operators search by any of several filters in one statement. A plan that is good for any of them would read whole
+    // logs where one made for these values takes the index of the filter that is given.
+    run(admin, "alter role ffp_operator set plan_cache_mode = 'force_custom_plan'".into()).await?;
     let database: String = sqlx::query_scalar("select format('%I', current_database())").fetch_one(&mut *admin).await?;
     // A master user that is no superuser must be a member of the role it hands things to.
     run(admin, "grant ffp_owner to current_user".into()).await?;
