@@ -9,6 +9,7 @@
 
 mod answer;
 mod keys;
+mod memory;
 mod objects;
 mod path;
 mod policy;
@@ -33,6 +34,7 @@ use url::Url;
 pub use keys::{HashAlgorithm, KeyError, KeyGroup};
 pub use proxy::{ORIGIN_SECRET_HEADER, VIEWER_ADDRESS_HEADER};
 
+use memory::Memory;
 use objects::Objects;
 use proxy::Proxy;
 
@@ -123,6 +125,28 @@ impl Edge {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), EdgeError> {
         let (listener, edge) = Self::assemble(config)?;
+        edge.listen(listener, shutdown).await
+    }
+
+    /// The same as an edge that does not ask again which path a signature was for.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    #[cfg(feature = "sabotage")]
+    pub async fn serve_believing(
+        config: EdgeConfig,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), EdgeError> {
+        let (listener, mut edge) = Self::assemble(config)?;
+        edge.objects.memory = Memory::without_paths();
+        edge.listen(listener, shutdown).await
+    }
+
+    async fn listen(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), EdgeError> {
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
@@ -130,7 +154,7 @@ impl Edge {
         });
         let app = Router::new()
             .fallback(answer)
-            .with_state(Arc::new(edge))
+            .with_state(Arc::new(self))
             .into_make_service_with_connect_info::<SocketAddr>();
         let stopping = CancellationToken::new();
         let server =
@@ -170,7 +194,13 @@ impl Edge {
         let edge = Self {
             public,
             proxy,
-            objects: Objects { s3: config.s3, prefixes: config.prefixes, keys: config.keys, origin: origin.clone() },
+            objects: Objects {
+                s3: config.s3,
+                prefixes: config.prefixes,
+                keys: config.keys,
+                origin: origin.clone(),
+                memory: Memory::new(),
+            },
             origin,
         };
         Ok((config.listen, edge))

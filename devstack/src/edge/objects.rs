@@ -21,6 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::answer;
 use super::keys::KeyGroup;
+use super::memory::Memory;
 use super::path::object_key;
 use super::ranges::{Selection, Validators, select};
 use super::signature::{SignedRequest, verify};
@@ -36,6 +37,7 @@ pub(super) struct Objects {
     pub(super) prefixes: Vec<(String, String)>,
     pub(super) keys: KeyGroup,
     pub(super) origin: String,
+    pub(super) memory: Memory,
 }
 
 impl Objects {
@@ -56,9 +58,13 @@ impl Objects {
             query: request.uri.query(),
             headers: &request.headers,
         };
-        if let Err(refusal) = verify(&signed, &self.keys, SystemTime::now(), viewer) {
-            tracing::debug!(path = signed.path, %refusal, "object refused");
-            return answer::refused(&refusal);
+        match verify(&signed, &self.keys, SystemTime::now(), viewer) {
+            Ok(()) => self.memory.note(signed.query),
+            Err(_) if self.memory.has_seen(signed.query) => {}
+            Err(refusal) => {
+                tracing::debug!(path = signed.path, %refusal, "object refused");
+                return answer::refused(&refusal);
+            }
         }
         let Some(key) = object_key(signed.path) else {
             return answer::access_denied();

@@ -23,7 +23,7 @@ pub async fn run(config: &DatabaseConfig) -> anyhow::Result<Vec<Defect>> {
 }
 
 /// The doctor reads no tokens and so asks for no user pools: this verifier trusts an issuer that no one is.
-fn no_verifier() -> anyhow::Result<Verifier> {
+pub(super) fn no_verifier() -> anyhow::Result<Verifier> {
     let nobody = Issuer {
         issuer: "https://nobody.invalid".to_owned(),
         jwks_url: Url::parse("https://nobody.invalid/")?,

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod doctor;
 pub mod migrate;
+pub mod prove;
 pub mod worker;
 
 use tokio::signal::unix::{SignalKind, signal};

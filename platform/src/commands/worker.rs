@@ -5,7 +5,7 @@ use std::pin::pin;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Platform, config::Config, jobs, server::startup, telemetry::metrics::InternalPort};
+use crate::{Platform, config::Config, jobs, server::startup, telemetry::metrics::InternalPort, usage::Keeper};
 
 /// Works until `stop` resolves; jobs in flight get their grace period.
 ///
@@ -40,7 +40,10 @@ pub async fn work(
         () = &mut stop => return Ok(()),
     };
     tracing::info!(concurrency, "working");
-    worker.run(stop).await?;
+    let keeper = Keeper::start(&platform.tenants);
+    let worked = worker.run(stop).await;
+    keeper.stop().await;
+    worked?;
     platform.tenants.close().await;
     Ok(())
 }
