@@ -1,0 +1,3 @@
+select pg_catalog.set_config('transaction_read_only', 'on', true), pg_catalog.set_config('enable_bitmapscan', 'off', true),
+       pg_catalog.set_config('app.tenant_id', '{tenant}', true), pg_catalog.set_config('app.member_id', '{member}', true),
+       pg_catalog.set_config('app.role', '{role}', true);
