@@ -5,7 +5,7 @@ comma := ,
 export NO_PROXY := 127.0.0.1,localhost$(if $(NO_PROXY),$(comma)$(NO_PROXY))
 export no_proxy := $(NO_PROXY)
 
-.PHONY: run test check fmt openapi psql logs clean-data
+.PHONY: run test check bench fmt openapi psql logs clean-data
 
 # Everything on this machine; prints addresses and demo logins
 run:
@@ -22,9 +22,17 @@ check:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --package platform --no-default-features -- -D warnings
+	cargo clippy --locked --workspace --features sabotage --test sabotage -- -D warnings
 	python3 -m doctest scripts/check-advisories.py
 	python3 scripts/check-licences.py
 	python3 scripts/check-advisories.py
+
+# How fast it is beside what people would use instead, into loadtest/REPORT.md and report.html: about 40 minutes.
+# QUICK=1 tries it in some 8; ONLY=latency,packets repeats these sections
+bench:
+	scripts/install-programs
+	cargo build --locked --release --package platform
+	cargo run --locked --release --package loadtest -- bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 fmt:
 	cargo fmt --all

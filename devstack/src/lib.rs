@@ -10,6 +10,7 @@ pub mod ministack;
 pub mod ports;
 pub mod postgres;
 pub mod programs;
+pub mod redis;
 pub mod testdb;
 pub mod venv;
 

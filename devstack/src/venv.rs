@@ -123,7 +123,10 @@ fn fingerprint(requirements: &str, python: &Path) -> String {
 }
 
 /// Where things are kept that can be had again: `FFP_CACHE_DIR`, else the user's cache, else the temporary directory.
-fn cache_dir() -> Result<PathBuf> {
+///
+/// # Errors
+/// [`Error::Io`] when none of them can be used.
+pub fn cache_dir() -> Result<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(dir) = set("FFP_CACHE_DIR") {
         fs::create_dir_all(&dir).map_err(Error::io(format!("cannot use FFP_CACHE_DIR, which is {}", dir.display())))?;

@@ -39,6 +39,8 @@ pub struct Settings {
     pub storage_limit_individual: i64,
     /// No answer of a public identity route comes earlier, so that its time says nothing about an address.
     pub auth_floor: Duration,
+    /// Wrong passwords or codes for one account from one address in a quarter of an hour.
+    pub login_attempts: u32,
 }
 
 impl Platform {
@@ -59,6 +61,18 @@ impl Deref for Platform {
 impl FromRef<Platform> for Tenants {
     fn from_ref(platform: &Platform) -> Self {
         platform.tenants.clone()
+    }
+}
+
+impl FromRef<Platform> for admin::QuotaNames {
+    fn from_ref(_platform: &Platform) -> Self {
+        Self(&crate::usage::allowances::NAMES)
+    }
+}
+
+impl FromRef<Platform> for admin::StoredBytes {
+    fn from_ref(_platform: &Platform) -> Self {
+        Self(|tx| Box::pin(async { Ok(crate::videos::stored(tx).await?.used_bytes) }))
     }
 }
 

@@ -25,10 +25,12 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         ("auth", "Registering, confirming, logging in, recovering, accepting an invitation"),
         ("me", "Your profile, password and sessions"),
         ("tenant", "Your business"),
+        ("usage", "What you have used, and what is left"),
         ("members", "Its people"),
         ("invitations", "Who is asked to join"),
         ("videos", "Exercise videos: uploading, publishing, streaming, progress"),
         ("library", "The platform's own videos; for operators"),
+        ("operators", "Tenants, their limits, the job queue, the audit log; for operators"),
     ];
     let tag = |(name, description)| TagBuilder::new().name(name).description(Some(description)).build();
     document.tags = Some(chapters.into_iter().map(tag).collect());

@@ -1,6 +1,10 @@
 //! Where the database is and how much of it one process may use.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
+
+use crate::throttle::Clock;
 
 /// One URL for each role; the pools behind them are apart, so that jobs and operators never starve requests.
 #[derive(Clone, Debug)]
@@ -27,15 +31,25 @@ pub struct DatabaseConfig {
 pub struct LimitsConfig {
     /// `redis://…` or `rediss://…` of a Valkey or Redis that all instances share; none for one process alone.
     pub valkey_url: Option<SecretString>,
+    /// How long a call of that store may take; one that takes longer counts as away.
+    pub valkey_timeout: Duration,
     /// How many instances serve; each serves its share of a throttle while there is no store in common.
     pub instances: u32,
     /// Pieces of expensive work in flight at once, over all tenants and instances.
     pub gate_slots: u32,
+    /// The time by which throttles in process memory refill; tests set their own.
+    pub clock: Clock,
 }
 
 impl Default for LimitsConfig {
     /// One process alone, with three slots.
     fn default() -> Self {
-        Self { valkey_url: None, instances: 1, gate_slots: 3 }
+        Self {
+            valkey_url: None,
+            valkey_timeout: Duration::from_millis(100),
+            instances: 1,
+            gate_slots: 3,
+            clock: Clock::Machine,
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::http::Problem;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something was not done.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The caller was refused, with the answer for them.
     #[error("{}", .0.title)]
@@ -16,6 +16,14 @@ pub enum Error {
     /// The database failed or refused.
     #[error("database: {0}")]
     Database(#[from] DbErr),
+    /// The database refused a hot read.
+    #[error("database: {message} ({code})")]
+    Statement {
+        /// SQLSTATE.
+        code: String,
+        /// The server's words.
+        message: String,
+    },
     /// The database, or something else that is needed, can't be reached now.
     #[error("{0} is away")]
     Unavailable(&'static str),
@@ -40,6 +48,9 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// Of requests that wait for the same rows, one is served.
+const AT_A_TIME: u32 = 1;
+
 impl Error {
     /// The one place where an error becomes an answer. A 500 says nothing of its cause: that goes to the log.
     pub fn into_problem(self) -> Problem {
@@ -48,13 +59,13 @@ impl Error {
             Self::Unavailable(what) => Problem::unavailable(what),
             Self::Database(error) => match sqlx_error(&error) {
                 Some(cause) if is_outage(cause) => Problem::unavailable("the database"),
-                Some(sqlx::Error::Database(cause)) => match cause.code().as_deref() {
-                    // lock_timeout, statement_timeout, deadlock, serialization failure
-                    Some("55P03" | "57014" | "40P01" | "40001") => Problem::busy(),
-                    _ => internal(&error),
-                },
+                Some(sqlx::Error::Database(cause)) if cause.code().is_some_and(|code| is_contention(&code)) => {
+                    Problem::busy(AT_A_TIME)
+                }
                 _ => internal(&error),
             },
+            Self::Statement { code, .. } if is_contention(&code) => Problem::busy(AT_A_TIME),
+            error @ Self::Statement { .. } => internal(&error),
             Self::Internal(cause) => internal(&cause),
         }
     }
@@ -104,12 +115,19 @@ fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
 pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => true,
-        // 57P01-57P03 shutting down or starting, 53300 too many connections, class 08 connection exceptions
-        sqlx::Error::Database(cause) => cause.code().is_some_and(|code| {
-            matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "53300") || code.starts_with("08")
-        }),
+        sqlx::Error::Database(cause) => cause.code().is_some_and(|code| is_outage_code(&code)),
         _ => false,
     }
+}
+
+/// 57P01-57P03 shutting down or starting, 53300 too many connections, class 08 connection exceptions
+pub(crate) fn is_outage_code(code: &str) -> bool {
+    matches!(code, "57P01" | "57P02" | "57P03" | "53300") || code.starts_with("08")
+}
+
+/// lock_timeout, statement_timeout, deadlock, serialization failure
+fn is_contention(code: &str) -> bool {
+    matches!(code, "55P03" | "57014" | "40P01" | "40001")
 }
 
 /// Whether this connection is gone, and another may be better: it was cut, or the server that it led to was stopped.

@@ -39,6 +39,11 @@ id!(
     /// The unit of isolation.
     TenantId
 );
+impl TenantId {
+    /// No tenant at all.
+    pub(crate) const NONE: Self = Self(Uuid::nil());
+}
+
 id!(
     /// A user inside one tenant.
     MemberId

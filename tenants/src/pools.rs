@@ -8,15 +8,17 @@ use sqlx::{
     ConnectOptions, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::{
     Actor, DatabaseConfig, Error, LimitsConfig, Result, Tenant, TenantId,
-    scope::{Door, fair_share},
+    fetch::HotPool,
+    scope::{Door, Share},
     standing::Standings,
+    throttle::Buckets,
     tokens::Verifier,
     tx::Forget,
+    usage::Usage,
 };
 
 /// Everything a process needs to serve tenants. Cheap to clone.
@@ -29,10 +31,13 @@ struct Inner {
     app: PgPool,
     worker: PgPool,
     operator: PgPool,
-    shares: Cache<(u8, TenantId), Arc<Semaphore>>,
+    hot: HotPool,
+    shares: Cache<(u8, TenantId), Share>,
     standings: Standings,
     verifier: Verifier,
     limits: LimitsConfig,
+    usage: Usage,
+    buckets: Buckets,
 }
 
 impl Tenants {
@@ -46,11 +51,14 @@ impl Tenants {
                 app: pool(&config.app_url, config.app_connections, "app")?,
                 worker: pool(&config.worker_url, config.worker_connections, "worker")?,
                 operator: pool(&config.operator_url, config.operator_connections, "operator")?,
+                hot: HotPool::new(&config.app_url, config.hot_connections)?,
                 // A share that nobody holds costs nothing; a forgotten one is made anew.
                 shares: Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(600)).build(),
                 standings: Standings::new(),
                 verifier,
+                buckets: Buckets::new(limits)?,
                 limits: limits.clone(),
+                usage: Usage::new(),
             }),
         })
     }
@@ -74,15 +82,29 @@ impl Tenants {
         }
     }
 
-    pub(crate) async fn share(&self, door: Door, tenant: TenantId) -> Arc<Semaphore> {
+    pub(crate) fn hot(&self) -> &HotPool {
+        &self.inner.hot
+    }
+
+    pub(crate) async fn share(&self, door: Door, tenant: TenantId) -> Share {
         let connections = self.pool(door).options().get_max_connections();
         let whose = if door == Door::Front { TenantId(Uuid::nil()) } else { tenant };
-        self.inner.shares.get_with((door as u8, whose), async { fair_share(connections) }).await
+        self.inner.shares.get_with((door as u8, whose), async { Share::of(connections) }).await
     }
 
     /// How fairness is kept between processes.
     pub fn limits(&self) -> &LimitsConfig {
         &self.inner.limits
+    }
+
+    /// What is counted against limits, on all instances together.
+    pub fn buckets(&self) -> &Buckets {
+        &self.inner.buckets
+    }
+
+    /// What tenants use is counted here.
+    pub fn usage(&self) -> &Usage {
+        &self.inner.usage
     }
 
     pub(crate) fn standings(&self) -> &Standings {
@@ -96,7 +118,12 @@ impl Tenants {
 
     pub(crate) async fn forget(&self, what: Vec<Forget>) {
         for forget in what {
-            self.inner.standings.forget(forget).await;
+            let tenant = if let Forget::Tenant(tenant) = &forget { Some(*tenant) } else { None };
+            self.inner.standings.forget(forget);
+            // After the change was counted: who looked it up before and notes it only now sees the count, and forgets.
+            if let Some(tenant) = tenant {
+                self.inner.buckets.limits.forget(tenant);
+            }
         }
     }
 
@@ -123,7 +150,12 @@ impl Tenants {
 
     /// Closes the pools; queries in flight finish.
     pub async fn close(&self) {
-        tokio::join!(self.inner.app.close(), self.inner.worker.close(), self.inner.operator.close());
+        tokio::join!(
+            self.inner.app.close(),
+            self.inner.worker.close(),
+            self.inner.operator.close(),
+            self.inner.hot.close()
+        );
     }
 }
 

@@ -127,24 +127,34 @@ impl Tenant {
     }
 
     async fn begin(&self, mode: Mode) -> Result<TenantTx> {
-        let place = self.share().await?;
-        TenantTx::begin(self.tenants.pool(self.door), self.id, self.actor, mode, place).await
+        let place = self.place_in(self.tenants.share(self.door, self.id).await).await?;
+        let gate_slots = self.tenants.limits().gate_slots;
+        TenantTx::begin(self.tenants.pool(self.door), self.id, self.actor, mode, place, gate_slots).await
     }
 
-    /// A place in the tenant's share of the pool: a quarter, and two at least.
-    async fn share(&self) -> Result<OwnedSemaphorePermit> {
-        let share = self.tenants.share(self.door, self.id).await;
-        match tokio::time::timeout(SHARE_PATIENCE, share.acquire_owned()).await {
+    /// A place in the tenant's share of a pool: a quarter, and two at least.
+    pub(crate) async fn place_in(&self, share: Share) -> Result<OwnedSemaphorePermit> {
+        match tokio::time::timeout(SHARE_PATIENCE, share.places.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) if self.door == Door::Front => {
                 Err(Error::Unavailable("registration and login, which too many use at once"))
             }
-            Ok(Err(_)) | Err(_) => Err(Problem::busy().into()),
+            Ok(Err(_)) | Err(_) => Err(Problem::busy(share.size).into()),
         }
     }
 }
 
-/// The places one tenant has in a pool of `connections`.
-pub(crate) fn fair_share(connections: u32) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((connections as usize / 4).max(2)))
+/// The places one tenant has in a pool.
+#[derive(Clone)]
+pub(crate) struct Share {
+    places: Arc<Semaphore>,
+    size: u32,
+}
+
+impl Share {
+    /// Of a pool of `connections`: a quarter, two at least.
+    pub(crate) fn of(connections: u32) -> Self {
+        let size = (connections / 4).max(2);
+        Self { places: Arc::new(Semaphore::new(size as usize)), size }
+    }
 }

@@ -11,6 +11,7 @@ use tracing::Instrument;
 use crate::{
     Actor, Error, Result, TenantId,
     error::{is_dead, is_outage},
+    sabotage::{self, Leak},
 };
 
 /// A transaction that sees and writes the rows of one tenant, as far as its actor's role goes.
@@ -20,6 +21,7 @@ use crate::{
 pub struct TenantTx {
     tenant: TenantId,
     actor: Actor,
+    gate_slots: u32,
     inner: Mutex<Held>,
     /// A statement failed: PostgreSQL has given the transaction up and COMMIT would silently roll back.
     failed: AtomicBool,
@@ -78,6 +80,7 @@ impl TenantTx {
         actor: Actor,
         mode: Mode,
         place: OwnedSemaphorePermit,
+        gate_slots: u32,
     ) -> Result<Self> {
         let begin = match mode {
             Mode::Read => "BEGIN READ ONLY",
@@ -85,9 +88,12 @@ impl TenantTx {
         };
         let member = actor.member.map(|id| id.to_string()).unwrap_or_default();
         let role = actor.role.as_str();
+        // Empty is how policies know that no tenant is set: they show no row, but for what operators read across tenants.
+        let tenant_text = if tenant == TenantId::NONE { String::new() } else { tenant.to_string() };
+        let is_local = !sabotage::on(Leak::SettingsOutlive);
         let text = format!(
-            "{begin}; SELECT set_config('app.tenant_id','{tenant}',true), \
-             set_config('app.member_id','{member}',true), set_config('app.role','{role}',true)"
+            "{begin}; SELECT set_config('app.tenant_id','{tenant_text}',{is_local}), \
+             set_config('app.member_id','{member}',{is_local}), set_config('app.role','{role}',{is_local})"
         );
         // In a task of its own: were BEGIN given up halfway, the pool would get back a connection with a transaction
         // open in it, for the next tenant to work in.
@@ -97,6 +103,7 @@ impl TenantTx {
         Ok(Self {
             tenant,
             actor,
+            gate_slots,
             inner: Mutex::new(held),
             failed: AtomicBool::new(false),
             after_commit: Default::default(),
@@ -111,6 +118,11 @@ impl TenantTx {
     /// Who is acting.
     pub fn actor(&self) -> Actor {
         self.actor
+    }
+
+    /// Pieces of expensive work in flight at once, over all tenants.
+    pub(crate) fn gate_slots(&self) -> u32 {
+        self.gate_slots
     }
 
     /// Runs SQL that is plainer than the query builder. The text is a constant; values go by parameter.
@@ -195,7 +207,7 @@ const ALLOWED: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MER
 /// Refuses text that could change who the transaction acts for.
 ///
 /// This catches mistakes, not an attacker who already runs arbitrary SQL: such a one picks the tenant.
-fn guard(text: &str) -> Result<(), DbErr> {
+pub(crate) fn guard(text: &str) -> Result<(), DbErr> {
     let first: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     let refused = if !ALLOWED.iter().any(|word| first.eq_ignore_ascii_case(word)) {
         Some("it must begin with SELECT, INSERT, UPDATE, DELETE, WITH or MERGE")

@@ -10,14 +10,23 @@ use graphile_worker::{
 };
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
+use uuid::Uuid;
 
-use crate::{Actor, Error, Job, JobError, Result, TenantId, Tenants, scope::Door};
+use crate::{
+    Actor, Error, Job, JobError, Result, TenantId, Tenants,
+    gate::{self, Attempt, HEARTBEAT, Passage},
+    sabotage::{self, Leak},
+    scope::Door,
+    usage,
+};
 
-/// A job as the queue holds it: `enqueue` wrote the tenant.
+/// A job as the queue holds it: `enqueue` wrote the tenant, `gate_enter` the ticket as well.
 #[derive(Serialize, Deserialize)]
 struct Ordered<J> {
     tenant_id: TenantId,
     payload: J,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ticket: Option<Uuid>,
 }
 
 /// What every job is given besides its payload.
@@ -26,6 +35,10 @@ struct Given<C> {
     tenants: Tenants,
     context: C,
 }
+
+/// How often the leases of jobs behind the gate are renewed.
+#[derive(Clone, Copy, Debug)]
+struct Heartbeat(Duration);
 
 impl<C> std::fmt::Debug for Given<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -40,12 +53,41 @@ impl<J: Job> TaskHandler for Ordered<J> {
         let Some(given) = ctx.get_ext::<Given<J::Context>>().cloned() else {
             return Err(JobError(format!("{}: the worker was started without its context", J::KIND)));
         };
-        let tenant = given.tenants.open(self.tenant_id, Actor::SYSTEM, Door::Worker);
+        let mut whose = self.tenant_id;
+        if sabotage::on(Leak::JobTenant) {
+            let named = ctx.payload()["payload"]["tenant_id"].as_str();
+            whose = named.and_then(|id| Uuid::try_parse(id).ok()).map_or(whose, TenantId);
+        }
+        let tenant = given.tenants.open(whose, Actor::SYSTEM, Door::Worker);
+        let attempt = Attempt {
+            job: *ctx.job().id(),
+            is_last: ctx.job().attempts() >= ctx.job().max_attempts(),
+            heartbeat: ctx.get_ext::<Heartbeat>().map_or(HEARTBEAT, |every| every.0),
+        };
         let span = tracing::info_span!("job", kind = J::KIND, tenant = %self.tenant_id, job = ctx.job().id());
         async {
-            let outcome = self.payload.run(tenant, given.context).await;
+            let work = self.payload.run(tenant.clone(), given.context);
+            let passage = match self.ticket {
+                None => Ok(Passage::Ran(work.await)),
+                Some(ticket) => gate::pass(&tenant, ticket, attempt, work).await,
+            };
+            let outcome = match passage {
+                Ok(Passage::Ran(outcome)) => outcome,
+                Ok(Passage::PutBack) => {
+                    tracing::debug!("no slot of the gate is free, the job waits");
+                    return Ok(());
+                }
+                Ok(Passage::Over) => {
+                    tracing::info!("another job does this work");
+                    return Ok(());
+                }
+                Err(error) => Err(error),
+            };
             match &outcome {
-                Ok(()) => tracing::info!("job done"),
+                Ok(()) => {
+                    given.tenants.usage().add(self.tenant_id, usage::JOBS, 1);
+                    tracing::info!("job done");
+                }
                 Err(error) => tracing::warn!(%error, attempt = ctx.job().attempts(), "job failed, to be tried again"),
             }
             outcome
@@ -81,6 +123,13 @@ impl WorkerOptions {
     #[must_use]
     pub fn context<C: Clone + Send + Sync + 'static>(mut self, context: C) -> Self {
         self.options = self.options.add_extension(Given { tenants: self.tenants.clone(), context });
+        self
+    }
+
+    /// How often the lease of a job behind the gate is renewed: every 20 s, unless said here. It lasts a minute.
+    #[must_use]
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.options = self.options.add_extension(Heartbeat(every));
         self
     }
 

@@ -22,6 +22,17 @@ use crate::{
 const NAME: &str = "PostgreSQL";
 const SUPERUSER: &str = "postgres";
 
+/// Runs statements, separated by semicolons, over a connection of their own. Outside a transaction of theirs they stand
+/// or fall together, as PostgreSQL's simple protocol has it.
+///
+/// # Errors
+/// [`Error::Sql`].
+pub async fn execute(url: &str, statements: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
 /// How much the data matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {

@@ -12,6 +12,7 @@ use devstack::{
     ministack::{MiniStack, MiniStackOptions},
     ports::Port,
     postgres::{Postgres, PostgresOptions, Profile},
+    redis::Redis,
 };
 
 const WHAT: &str = "FFP_TEST_LAUNCH";
@@ -23,6 +24,7 @@ pub(crate) enum Launch {
     Postgres,
     ThrowawayPostgres,
     MiniStack,
+    Redis,
 }
 
 /// A process that launched a server and waits to be killed.
@@ -114,6 +116,7 @@ async fn launches_and_waits_to_be_killed() {
     match what.as_str() {
         "Postgres" => hold(Postgres::start(durable).await.unwrap(), |server| server.admin_url("postgres")).await,
         "ThrowawayPostgres" => hold(Postgres::throwaway().await.unwrap(), |server| server.admin_url("postgres")).await,
+        "Redis" => hold(Redis::start().await.unwrap(), Redis::url).await,
         _ => {
             let options = MiniStackOptions { port: Port::Any, data_dir: Some(data_dir) };
             hold(MiniStack::start(options).await.unwrap(), MiniStack::endpoint).await;

@@ -4,3 +4,4 @@
 mod helper;
 mod ministack;
 mod postgres;
+mod redis;

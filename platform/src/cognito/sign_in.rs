@@ -98,6 +98,12 @@ impl Directory {
         )
     }
 
+    /// The user name whose challenge a session carries; none when it is not ours or out of date.
+    pub fn challenged(&self, session: &str) -> Option<String> {
+        let pending = PendingChallenge::open(session, &self.key(), &self.pool.pool_id, Utc::now());
+        pending.map(|pending| pending.username)
+    }
+
     fn outcome(
         &self,
         operation: &'static str,

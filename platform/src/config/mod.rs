@@ -102,6 +102,7 @@ impl Config {
                 storage_limit_business: self.videos.limit_business,
                 storage_limit_individual: self.videos.limit_individual,
                 auth_floor: self.identity.auth_floor,
+                login_attempts: self.identity.login_attempts,
             },
         }))
     }

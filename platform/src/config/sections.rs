@@ -33,6 +33,8 @@ pub struct HttpConfig {
     /// `FFP_DRAIN_DELAY_SECONDS`: how long connections are still accepted once readiness says no, so that load
     /// balancers notice first.
     pub drain_delay: Duration,
+    /// `FFP_BURST_PER_MINUTE`: requests without a token that one address may send, at once and per minute.
+    pub burst_per_minute: u32,
 }
 
 impl HttpConfig {
@@ -57,6 +59,7 @@ impl HttpConfig {
             }
         }
         let drain_delay = reader.number_or("FFP_DRAIN_DELAY_SECONDS", 3, 0..=60);
+        let burst_per_minute = reader.number_or("FFP_BURST_PER_MINUTE", 300, 1..=1_000_000);
         Some(Self {
             addr: addr?,
             public_url: public_url?,
@@ -64,6 +67,7 @@ impl HttpConfig {
             origin_secrets: origin_secrets.into_iter().map(SecretString::from).collect(),
             cors_origins,
             drain_delay: Duration::from_secs(drain_delay?),
+            burst_per_minute: burst_per_minute?,
         })
     }
 }
@@ -121,7 +125,14 @@ pub(super) fn limits(reader: &mut Reader<'_>) -> Option<LimitsConfig> {
     };
     let instances = reader.number_or("FFP_INSTANCES", 1, 1..=1000);
     let gate_slots = reader.number_or("FFP_GATE_SLOTS", 3, 1..=1000);
-    Some(LimitsConfig { valkey_url: valkey_url?, instances: instances?, gate_slots: gate_slots? })
+    let valkey_timeout = reader.number_or("FFP_VALKEY_TIMEOUT_MS", 100, 1..=10_000);
+    Some(LimitsConfig {
+        valkey_url: valkey_url?,
+        valkey_timeout: Duration::from_millis(valkey_timeout?),
+        instances: instances?,
+        gate_slots: gate_slots?,
+        ..LimitsConfig::default()
+    })
 }
 
 /// The two user pools.
@@ -133,6 +144,8 @@ pub struct IdentityConfig {
     pub issuers: Vec<Issuer>,
     /// `FFP_AUTH_FLOOR_MS`: no answer of a public identity route comes earlier.
     pub auth_floor: Duration,
+    /// `FFP_LOGIN_ATTEMPTS`: wrong passwords or codes for one account from one address in a quarter of an hour.
+    pub login_attempts: u32,
 }
 
 impl IdentityConfig {
@@ -155,10 +168,12 @@ impl IdentityConfig {
             reader.refuse("FFP_OPERATORS_POOL_ID", "is the members' pool", right);
         }
         let auth_floor = reader.number_or("FFP_AUTH_FLOOR_MS", 600, 0..=10_000);
+        let login_attempts = reader.number_or("FFP_LOGIN_ATTEMPTS", 10, 1..=1_000_000);
         Some(Self {
             members: PoolSettings { pool_id: pool_id?, client_id: client_id?, client_secret: client_secret? },
             issuers: vec![members?, operators?],
             auth_floor: Duration::from_millis(auth_floor?),
+            login_attempts: login_attempts?,
         })
     }
 }

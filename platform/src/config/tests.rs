@@ -54,6 +54,8 @@ fn what_must_be_set_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.worker_concurrency, 4);
     assert_eq!((config.limits.instances, config.limits.gate_slots), (1, 3));
     assert!(config.limits.valkey_url.is_none());
+    assert_eq!(config.limits.valkey_timeout.as_millis(), 100);
+    assert_eq!((config.http.burst_per_minute, config.identity.login_attempts), (300, 10));
     let members = &config.identity.issuers[0];
     assert_eq!(members.issuer, "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_members");
     assert_eq!(members.jwks_url.as_str(), format!("{}/.well-known/jwks.json", members.issuer));
@@ -86,8 +88,12 @@ fn everything_that_is_bad_is_reported_at_once_with_what_would_be_right() {
         ("FFP_ORIGIN_SECRETS", "a-long-enough-secret,short"),
         ("FFP_CORS_ORIGINS", "https://good.example,*"),
         ("FFP_DRAIN_DELAY_SECONDS", "-1"),
+        ("FFP_BURST_PER_MINUTE", "0"),
         ("FFP_DATABASE_CONNECTIONS", "0"),
+        ("VALKEY_URL", "http://cache:6379"),
+        ("FFP_VALKEY_TIMEOUT_MS", "0"),
         ("FFP_AUTH_FLOOR_MS", "fast"),
+        ("FFP_LOGIN_ATTEMPTS", "0"),
         ("FFP_SIGNING_KEY_PEM", "hunter2"),
         ("FFP_STORAGE_LIMIT_BUSINESS", "100 GB"),
         ("FFP_WORKER_CONCURRENCY", "1000"),

@@ -13,6 +13,8 @@
 //! | `operator_token.rs` | a token for trying the operators' routes |
 //! | `terminal.rs` | what is printed |
 //!
+//! [`seed`] is no part of it: it fills a database for measuring.
+//!
 //! Everything is made if it is not there: an interrupted first start is finished by the next.
 
 mod client;
@@ -21,6 +23,7 @@ mod footage;
 mod operator_token;
 pub mod pools;
 mod provision;
+pub mod seed;
 mod services;
 mod settings;
 mod terminal;

@@ -150,7 +150,7 @@ fn signing_key(old: &Members) -> anyhow::Result<Members> {
     {
         return Ok(old.clone());
     }
-    let key = SigningKey::generate_rsa()?;
+    let key = SigningKey::generate_ecdsa()?;
     Ok([(id.to_owned(), key.id), (pem.to_owned(), key.private_pem.expose_secret().to_owned())].into())
 }
 

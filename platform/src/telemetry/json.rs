@@ -1,6 +1,6 @@
 //! Log lines: one flat JSON object each, with the fields of all surrounding spans.
 
-use std::{fmt::Debug, io::Write};
+use std::{fmt::Debug, io::Write, ops::Range};
 
 use serde_json::{Map, Value};
 use tracing::{
@@ -28,9 +28,15 @@ pub struct JsonLines<W> {
     writer: W,
 }
 
-/// A span's own fields, kept with the span.
+/// Names that no field of a span or event may take.
+const OWN: [&str; 4] = ["timestamp", "level", "target", "fingerprint"];
+
+/// The fields of a span, kept with it, or of an event: their values as JSON text.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields {
+    text: Vec<u8>,
+    values: Vec<(&'static str, Range<usize>)>,
+}
 
 /// The fingerprint of the first error of a request or a job.
 struct Failure(String);
@@ -67,29 +73,82 @@ where
         let mut own = Fields::default();
         event.record(&mut own);
         let metadata = event.metadata();
-        let mut line = Map::new();
+        let mut line = Line::begin();
+        line.text("timestamp", &now());
+        line.text("level", metadata.level().as_str());
+        line.text("target", metadata.target());
+        // What is nearer to the event counts more.
+        line.fields(&own);
         let mut unit = None;
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope(event).into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<Fields>() {
-                line.extend(fields.0.clone());
+                line.fields(fields);
             }
-            if UNITS_OF_WORK.contains(&span.name()) {
+            if unit.is_none() && UNITS_OF_WORK.contains(&span.name()) {
                 unit = Some(span);
             }
         }
         if *metadata.level() == Level::ERROR {
-            let fingerprint = failure(unit, metadata.target(), &own.0, &line);
-            line.insert("fingerprint".to_owned(), fingerprint.into());
+            let fingerprint = failure(unit, metadata.target(), &own.parsed(), &line);
+            line.text("fingerprint", &fingerprint);
         }
-        line.extend(own.0);
-        line.insert("timestamp".to_owned(), now().into());
-        line.insert("level".to_owned(), metadata.level().as_str().into());
-        line.insert("target".to_owned(), metadata.target().into());
-        let mut text = Value::Object(line).to_string();
-        text.push('\n');
         // One write, so that lines of several threads do not mix. A log that can't be written has nowhere to say so.
-        let _ = self.writer.make_writer_for(metadata).write_all(text.as_bytes());
+        let _ = self.writer.make_writer_for(metadata).write_all(&line.end());
     }
+}
+
+/// A line in the making.
+struct Line {
+    json: Vec<u8>,
+    /// The names of the fields in it.
+    names: Vec<&'static str>,
+}
+
+impl Line {
+    fn begin() -> Self {
+        let mut json = Vec::with_capacity(512);
+        json.push(b'{');
+        Self { json, names: Vec::with_capacity(16) }
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.json.len() > 1 {
+            self.json.push(b',');
+        }
+        write_json(&mut self.json, name);
+        self.json.push(b':');
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        write_json(&mut self.json, value);
+    }
+
+    /// Adds the fields whose names are not taken yet.
+    fn fields(&mut self, fields: &Fields) {
+        for (name, value) in &fields.values {
+            if !self.names.contains(name) && !OWN.contains(name) {
+                self.name(name);
+                self.json.extend_from_slice(&fields.text[value.clone()]);
+                self.names.push(name);
+            }
+        }
+    }
+
+    fn parsed(&self) -> Map<String, Value> {
+        let whole = [self.json.as_slice(), b"}"].concat();
+        serde_json::from_slice(&whole).unwrap_or_default()
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.json.extend_from_slice(b"}\n");
+        self.json
+    }
+}
+
+fn write_json(into: &mut Vec<u8>, value: impl serde::Serialize) {
+    // Memory takes everything, and texts and numbers are always JSON.
+    let _ = serde_json::to_writer(into, &value);
 }
 
 fn now() -> String {
@@ -97,12 +156,7 @@ fn now() -> String {
 }
 
 /// The fingerprint of an error: that of the unit's first, or a new one, which is counted.
-fn failure<S>(
-    unit: Option<SpanRef<'_, S>>,
-    target: &str,
-    event: &Map<String, Value>,
-    spans: &Map<String, Value>,
-) -> String
+fn failure<S>(unit: Option<SpanRef<'_, S>>, target: &str, event: &Map<String, Value>, line: &Line) -> String
 where
     S: for<'a> LookupSpan<'a>,
 {
@@ -111,7 +165,7 @@ where
     {
         return first.clone();
     }
-    let fingerprint = identify(target, event, spans);
+    let fingerprint = identify(target, event, &line.parsed());
     failures::count(&fingerprint);
     if let Some(unit) = unit {
         unit.extensions_mut().insert(Failure(fingerprint.clone()));
@@ -121,7 +175,7 @@ where
 
 /// What tells one cause from another: the place of a panic, the words of an error, or the route and status of an
 /// answer whose cause nobody told.
-fn identify(target: &str, event: &Map<String, Value>, spans: &Map<String, Value>) -> String {
+fn identify(target: &str, event: &Map<String, Value>, all: &Map<String, Value>) -> String {
     let text = |fields: &Map<String, Value>, name: &str| match fields.get(name) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
@@ -133,50 +187,72 @@ fn identify(target: &str, event: &Map<String, Value>, spans: &Map<String, Value>
     }
     let (message, cause, error) = (text(event, "message"), text(event, "cause"), text(event, "error"));
     if cause.is_empty() && error.is_empty() {
-        let (method, route, status) = (text(spans, "method"), text(spans, "route"), text(event, "status"));
+        let (method, route, status) = (text(all, "method"), text(all, "route"), text(event, "status"));
         return failures::fingerprint(&[target, &method, &route, &status], &[&message]);
     }
     failures::fingerprint(&[target], &[&message, &cause, &error])
 }
 
 impl Fields {
-    fn put(&mut self, field: &Field, value: Value) {
-        // OpenTelemetry's own names say again what others say.
-        if !field.name().starts_with("otel.") {
-            self.0.insert(field.name().trim_start_matches("r#").to_owned(), value);
+    fn put(&mut self, field: &Field, value: impl serde::Serialize) {
+        let name = field.name().trim_start_matches("r#");
+        let begin = self.text.len();
+        write_json(&mut self.text, value);
+        let value = begin..self.text.len();
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.values.push((name, value)),
         }
     }
+
+    fn parsed(&self) -> Map<String, Value> {
+        let values = self.values.iter();
+        values
+            .filter_map(|(name, value)| {
+                Some(((*name).to_owned(), serde_json::from_slice(&self.text[value.clone()]).ok()?))
+            })
+            .collect()
+    }
+}
+
+/// OpenTelemetry's own names say again what others say.
+fn is_said_elsewhere(field: &Field) -> bool {
+    field.name().starts_with("otel.")
 }
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
+        self.put(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.put(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
+        self.put(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.put(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, redact(value).into());
+        if !is_said_elsewhere(field) {
+            self.put(field, redact(value));
+        }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let causes = std::iter::successors(Some(value), |error| error.source());
         let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        self.put(field, redact(&text).into());
+        self.put(field, redact(&text));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, redact(&format!("{value:?}")).into());
+        if !is_said_elsewhere(field) {
+            self.put(field, redact(&format!("{value:?}")));
+        }
     }
 }
 
@@ -185,6 +261,7 @@ impl Visit for Fields {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use tracing::field::Empty;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -235,6 +312,34 @@ mod tests {
         }
         assert_eq!((line["step"].as_i64(), line["answer"].as_i64()), (Some(2), Some(42)));
         assert!(line.get("otel.name").is_none() && line.get("fingerprint").is_none());
+    }
+
+    #[test]
+    fn a_name_stands_once_and_what_is_nearer_to_the_event_counts() {
+        let paper = Paper::default();
+        let written = paper.clone();
+        let subscriber = tracing_subscriber::registry().with(JsonLines::new(move || paper.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            let outer =
+                tracing::info_span!("http.request", status = 1, route = "/x", level = "low", step = Empty).entered();
+            outer.record("step", 1);
+            outer.record("step", 2);
+            let _inner = tracing::info_span!("inner", route = "/\"y\n").entered();
+            tracing::info!(status = 200, ratio = 0.5, ok = true, "done");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        for (name, value) in [
+            ("status", "200"),
+            ("route", r#""/\"y\n""#),
+            ("level", r#""INFO""#),
+            ("step", "2"),
+            ("ratio", "0.5"),
+            ("ok", "true"),
+        ] {
+            assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{text}");
+            assert!(text.contains(&format!("\"{name}\":{value}")), "{name}: {text}");
+        }
+        assert_eq!(text.matches('\n').count(), 1);
     }
 
     #[test]

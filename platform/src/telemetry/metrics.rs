@@ -2,9 +2,15 @@
 //!
 //! Labels are route templates, methods, statuses and fingerprints, all bounded. Nothing is labelled by tenant.
 
-use std::{net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{LazyLock, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{Router, http::header, routing::get};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +43,57 @@ pub fn install() {
         metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Some(recorder)
     });
+}
+
+/// The metrics of answers of one kind.
+#[derive(Clone)]
+struct Answers {
+    requests: Counter,
+    duration: Histogram,
+}
+
+/// By route, then by method and status.
+type Kinds = HashMap<String, HashMap<(&'static str, u16), Answers>>;
+
+/// The kinds of answers there were: making a metric takes longer than counting.
+static KINDS: LazyLock<RwLock<Kinds>> = LazyLock::new(RwLock::default);
+
+/// Counts an answer and the seconds that it took.
+pub fn answered(method: &'static str, route: &str, status: u16, seconds: f64) {
+    let known = KINDS.read().unwrap_or_else(PoisonError::into_inner);
+    let kind = known.get(route).and_then(|kinds| kinds.get(&(method, status)).cloned());
+    drop(known);
+    let kind = kind.unwrap_or_else(|| {
+        let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+        let kind = Answers { requests: counter!(REQUESTS, &labels), duration: histogram!(DURATION, &labels) };
+        // What was made before the recorder was installed counts nothing.
+        if RECORDER.get().is_some() {
+            let mut kinds = KINDS.write().unwrap_or_else(PoisonError::into_inner);
+            kinds.entry(route.to_owned()).or_default().insert((method, status), kind.clone());
+        }
+        kind
+    });
+    kind.requests.increment(1);
+    kind.duration.record(seconds);
+}
+
+/// Counts a request as long as it lives, also when its client gives up.
+#[derive(Debug)]
+pub struct InFlight(Gauge);
+
+impl InFlight {
+    /// One more.
+    pub fn begin() -> Self {
+        let gauge = gauge!(IN_FLIGHT);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// All metrics in Prometheus' text format; empty before [`install`].

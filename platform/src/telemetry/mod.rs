@@ -5,6 +5,7 @@
 
 mod failures;
 mod json;
+mod lines;
 pub mod metrics;
 mod redact;
 
@@ -12,17 +13,17 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal},
     path::PathBuf,
-    sync::Mutex,
     time::Duration,
 };
 
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 use url::Url;
 
 pub use json::JsonLines;
+pub use lines::Lines;
 
 use crate::config::TelemetryConfig;
 
@@ -52,6 +53,9 @@ pub enum TelemetryError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The thread that writes the log can't be had.
+    #[error("cannot write the log: {0}")]
+    Thread(io::Error),
     /// The exporter of traces can't be made.
     #[error("traces can't be sent to OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
     Exporter(String),
@@ -60,10 +64,12 @@ pub enum TelemetryError {
     Twice,
 }
 
-/// Running telemetry; give it to [`Telemetry::stop`] before the program ends, or the last traces are lost.
+/// Running telemetry; give it to [`Telemetry::stop`] before the program ends, or the last traces are lost. The last log
+/// lines are written also when it is dropped.
 #[must_use]
 #[derive(Debug)]
 pub struct Telemetry {
+    lines: Lines,
     traces: Option<SdkTracerProvider>,
 }
 
@@ -80,32 +86,37 @@ pub fn start(config: &TelemetryConfig, output: &LogOutput) -> Result<Telemetry, 
         tracing_opentelemetry::layer().with_tracer(provider.tracer("platform")).with_filter(filter)
     });
     let filter = EnvFilter::new(format!("{QUIET},{}", config.filter));
-    let (lines, people): (Box<dyn Layer<Registry> + Send + Sync>, _) = match output {
-        LogOutput::Stdout => (JsonLines::new(io::stdout).boxed(), None),
+    let (lines, people) = match output {
+        LogOutput::Stdout => (Lines::to(io::stdout()), None),
         LogOutput::File(path) => {
             let people = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
             let people = people.with_target(false).compact();
-            (
-                JsonLines::new(Mutex::new(open(path)?)).boxed(),
-                Some(people.with_filter(EnvFilter::new(format!("warn,{QUIET}")))),
-            )
+            (Lines::to(open(path)?), Some(people.with_filter(EnvFilter::new(format!("warn,{QUIET}")))))
         }
     };
-    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(people).with(spans);
+    let lines = lines.map_err(TelemetryError::Thread)?;
+    let json = JsonLines::new(lines.clone()).with_filter(filter);
+    let subscriber = tracing_subscriber::registry().with(json).with(people).with(spans);
     subscriber.try_init().map_err(|_| TelemetryError::Twice)?;
     log_panics();
-    Ok(Telemetry { traces })
+    Ok(Telemetry { lines, traces })
 }
 
 impl Telemetry {
     /// Sends what traces are left, for 5 s at most.
-    pub async fn stop(self) {
-        if let Some(traces) = self.traces {
+    pub async fn stop(mut self) {
+        if let Some(traces) = self.traces.take() {
             let stopped = tokio::task::spawn_blocking(move || traces.shutdown_with_timeout(FLUSH)).await;
             if let Ok(Err(error)) = stopped {
                 tracing::warn!(%error, "the last traces were lost");
             }
         }
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.lines.flush();
     }
 }
 
@@ -173,7 +184,7 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::info_span!("http.request", otel.name = "GET /some/{route}").in_scope(|| ());
         });
-        Telemetry { traces: Some(traces) }.stop().await;
+        Telemetry { lines: Lines::to(io::sink()).unwrap(), traces: Some(traces) }.stop().await;
 
         let (headers, body) = collected.try_recv().unwrap();
         assert_eq!(headers["content-type"], "application/x-protobuf");

@@ -26,6 +26,7 @@ async fn every_member_of_every_body_is_checked_and_named() {
                 }
                 Value::Number(_) => vec![json!("7"), json!(true), json!([]), json!({}), json!(-1), json!("NaN")],
                 Value::Bool(_) => vec![json!("true"), json!(1), json!([]), json!({})],
+                Value::Object(_) => vec![json!("x"), json!(7), json!(true), json!([])],
                 _ => vec![json!("x"), json!(7), json!({}), json!([])],
             };
             let pointer = format!("/{member}");

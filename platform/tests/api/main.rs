@@ -4,17 +4,28 @@
 // Tests look behind the walls as a superuser; the product never does.
 #![allow(clippy::disallowed_types)]
 
+mod admin;
 mod attacks;
 mod bad_input;
 mod bad_requests;
 mod bad_uploads;
 mod fuzz;
+mod gate;
+mod hot_reads;
 mod identity;
+mod identity_jobs;
 mod invitations;
 mod members;
 mod openapi;
 mod outages;
+mod plans;
+mod quotas;
 mod support;
 mod sweep;
+mod throttle;
+mod throttle_networks;
+mod throttle_public;
+mod throttle_store;
 mod unsafe_database;
+mod usage;
 mod videos;

@@ -22,3 +22,4 @@ mod sessions;
 mod support;
 mod trial;
 mod uploads;
+mod usage;

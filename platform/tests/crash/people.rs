@@ -40,7 +40,7 @@ async fn an_invitation_survives_every_crash_from_the_inviter_to_the_first_login(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn removing_a_member_survives_every_crash_and_the_account_is_gone() {
-    let path = ["api db.remove_member", "worker cognito.delete"];
+    let path = ["api db.remove_member", "worker cognito.find", "worker cognito.delete"];
     survives_every_crash(&path, async |trial: &mut Trial| {
         let email = trial.email("athlete");
         let owner = trial.app.acme().details("owner").clone();

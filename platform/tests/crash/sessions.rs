@@ -66,7 +66,7 @@ async fn resetting_a_forgotten_password_survives_every_crash() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changing_a_role_survives_every_crash_and_the_account_repeats_it() {
-    let path = ["worker cognito.set_role"];
+    let path = ["worker cognito.find", "worker cognito.set_role"];
     survives_every_crash(&path, async |trial: &mut Trial| {
         let email = trial.email("rising");
         let owner = trial.app.acme().details("owner").clone();

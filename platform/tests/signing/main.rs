@@ -256,15 +256,17 @@ fn keys_of_other_kinds_and_damaged_keys_are_refused() {
 
 #[test]
 fn a_generated_key_signs_and_is_known_by_its_public_half() {
-    let made = SigningKey::generate_rsa().unwrap();
-    let key = SigningKey::from_pem(&made.id, made.private_pem.expose_secret()).unwrap();
-    assert_eq!(key.public_key_pem().unwrap(), made.public_pem);
-    assert_eq!(openssl(&["pkey", "-pubin", "-pubout"], &made.public_pem), made.public_pem);
-    assert!(made.id.len() == 14 && made.id.starts_with('K'), "{}", made.id);
-    assert_ne!(made.id, SigningKey::generate_rsa().unwrap().id);
-    let signature = decoded(&query(&sign_canned(&key, URL, END).unwrap())["Signature"]);
-    let text = Policy::canned(Resource::object(URL).unwrap(), END).unwrap().text();
-    assert!(verifies(&made.public_pem, text.as_bytes(), &signature));
+    for generate in [SigningKey::generate_rsa, SigningKey::generate_ecdsa] {
+        let made = generate().unwrap();
+        let key = SigningKey::from_pem(&made.id, made.private_pem.expose_secret()).unwrap();
+        assert_eq!(key.public_key_pem().unwrap(), made.public_pem);
+        assert_eq!(openssl(&["pkey", "-pubin", "-pubout"], &made.public_pem), made.public_pem);
+        assert!(made.id.len() == 14 && made.id.starts_with('K'), "{}", made.id);
+        assert_ne!(made.id, generate().unwrap().id);
+        let signature = decoded(&query(&sign_canned(&key, URL, END).unwrap())["Signature"]);
+        let text = Policy::canned(Resource::object(URL).unwrap(), END).unwrap().text();
+        assert!(verifies(&made.public_pem, text.as_bytes(), &signature));
+    }
 }
 
 #[test]

@@ -47,7 +47,8 @@ struct Fact {
     remedy: &'static str,
 }
 
-/// Looks at the connection itself, which must be one of `role`, and answers which database it is to.
+/// Looks at the connection itself, which must be one of `role`, and answers which database it is to. The application's
+/// second pool, for hot reads, is made of the same URL and nothing besides.
 pub(super) async fn examine(connection: &mut PgConnection, role: &str, found: &mut BTreeSet<Defect>) -> Result<String> {
     let row = sqlx::query(
         "select session_user::text as session_user, current_user::text as acting_as,

@@ -72,7 +72,7 @@ pub(super) const CHECKS: &[Check] = &[
                where s.name <> 'ffp_worker' and r.schema = 'graphile_worker' and r.relkind in ('r', 'p', 'v')
                  and (has_table_privilege(s.oid, r.oid, 'SELECT, INSERT, UPDATE, DELETE')
                       or has_any_column_privilege(s.oid, r.oid, 'SELECT, INSERT, UPDATE'))",
-        remedy: "opens the job queue of all tenants to a role that has only `enqueue(…)`: revoke it",
+        remedy: "opens the job queue of all tenants to a role that has only functions as doors to it: revoke it",
     },
     Check {
         code: "grant.create",

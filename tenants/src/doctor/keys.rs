@@ -29,8 +29,8 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         code: "index.tenant-first",
-        find: "select i.indexrelid::regclass::text from tenant_table t join pg_index i on i.indrelid = t.oid
-               where not exists (
+        find: "select i.indexrelid::regclass::text from given, tenant_table t join pg_index i on i.indrelid = t.oid
+               where not i.indexrelid::regclass::text = any (across) and not exists (
                    select from tenant_carrier a where a.table_oid = t.oid and a.attnum = i.indkey[0])",
         remedy: "is an index that does not begin with the tenant: make it `(tenant_id, …)`",
     },

@@ -62,7 +62,28 @@ const OUTSIDE: [(&str, &str); 2] = [
 ];
 
 /// The tables operators read across tenants.
-const REGISTRY: [&str; 2] = ["public.tenant", "public.audit"];
+const REGISTRY: [&str; 3] = ["public.tenant", "public.audit", "public.usage"];
+
+/// Whether a table stands outside row protection, by name with its schema.
+pub(crate) fn is_outside(table: &str) -> bool {
+    let in_schema = |listed: &str| listed.strip_suffix('*').is_some_and(|schema| table.starts_with(schema));
+    OUTSIDE.iter().any(|(listed, _reason)| *listed == table || in_schema(listed))
+}
+
+/// Whether operators read a table across tenants.
+pub(crate) fn is_registry(table: &str) -> bool {
+    REGISTRY.contains(&table)
+}
+
+/// The indexes that do not begin with the tenant, each with its reason. Any other is a defect.
+const ACROSS: [(&str, &str); 3] = [
+    (
+        "public.audit_newest",
+        "operators read the audit log of all tenants, newest first; it is not unique, so it betrays nothing",
+    ),
+    ("public.audit_of_action", "operators look for an action in the audit log of all tenants; it is not unique"),
+    ("public.audit_of_actor", "operators look for an actor in the audit log of all tenants; it is not unique"),
+];
 
 /// What every check may use:
 /// - `service`: the roles the services connect as. A superuser is left out: it would break every rule on privileges,
@@ -72,7 +93,7 @@ const REGISTRY: [&str; 2] = ["public.tenant", "public.audit"];
 /// - `tenant_carrier`: the columns that hold the row's own tenant, or one that a CHECK ties to it
 ///
 /// `$1` is the list of tables outside, `$2` the registry, `$3` the wall with `%I` for the column, `$4` the wider wall
-/// of shared tables.
+/// of shared tables, `$5` the indexes across tenants.
 const COMMON: &str = r"
 with service as (
     select oid, rolname::text as name from pg_roles
@@ -94,7 +115,7 @@ tenant_carrier as (
            select from pg_constraint k
            where k.conrelid = t.oid and k.contype = 'c' and k.convalidated and pg_get_constraintdef(k.oid) =
                format('CHECK (((%1$I = tenant_id) OR (%1$I = public.platform_tenant())))', a.attname))),
-given as (select $2::text[] as registry, $3::text as wall, $4::text as shared_wall)
+given as (select $2::text[] as registry, $3::text as wall, $4::text as shared_wall, $5::text[] as across)
 ";
 
 /// Every defect of the database and of this process's connections to it; an empty list is a clean bill of health.
@@ -143,6 +164,7 @@ async fn run(connection: &mut PgConnection, check: &Check, found: &mut BTreeSet<
         .bind(REGISTRY.as_slice())
         .bind(tables::WALL)
         .bind(tables::SHARED_WALL)
+        .bind(ACROSS.map(|(name, _reason)| name).as_slice())
         .fetch_all(connection)
         .await?;
     found.extend(objects.into_iter().map(|object| Defect { code: check.code, object, remedy: check.remedy }));

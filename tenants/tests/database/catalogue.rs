@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::{ACME, GLOBEX, SERVICES, TestDb};
 
 /// What operators read across tenants, and nobody else does.
-const REGISTRY: [&str; 2] = ["tenant", "audit"];
+const REGISTRY: [&str; 3] = ["tenant", "audit", "usage"];
 
 /// A table with the column that holds its tenant.
 struct Table {

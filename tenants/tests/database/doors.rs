@@ -70,6 +70,7 @@ async fn the_application_and_operators_have_nothing_in_the_job_queue() {
             "insert into graphile_worker._private_jobs (task_id) values (1)",
             "delete from graphile_worker._private_jobs",
             "select graphile_worker.add_job('x')",
+            "select job_state(j) from graphile_worker._private_jobs j",
         ] {
             assert_eq!(refusal(&mut connection, text.into()).await.0, "42501", "{role}: {text}");
         }

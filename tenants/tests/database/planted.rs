@@ -33,6 +33,8 @@ pub(crate) const PLANTED: &[(&str, &str, &str)] = &[
       do $$ begin execute format('create policy tenant_wall on member using (%s)', tenant_wall('tenant_id')); end $$",
      "policy.wall", "public.member: SELECT by ffp_app"),
     ("drop policy tenant_wall on audit", "policy.wall", "public.audit: SELECT by ffp_app"),
+    ("drop policy tenant_wall on gate_ticket", "policy.wall", "public.gate_ticket: SELECT by ffp_worker"),
+    ("drop policy tenant_wall on usage", "policy.wall", "public.usage: SELECT by ffp_app"),
     ("create or replace function tenant_wall(tenant_column name) returns text language sql immutable as $$ select 'true' $$;
       create table note (tenant_id uuid not null, id uuid, primary key (tenant_id, id)); select protect('note')",
      "policy.wall", "public.note: SELECT by ffp_app"),
@@ -83,6 +85,9 @@ pub(crate) const PLANTED: &[(&str, &str, &str)] = &[
     ("create or replace function enqueue(kind text, payload jsonb, key text, run_at timestamptz) returns void language plpgsql
           security definer set search_path = pg_catalog, pg_temp as $$ begin end $$",
      "function.unreviewed", "public.enqueue(text,jsonb,text,timestamp with time zone)"),
+    // Called by functions that run as the owner.
+    ("create or replace function gate_free(slots int) returns bigint language sql stable
+          set search_path = pg_catalog, pg_temp as 'select 1000::bigint'", "function.unreviewed", "public.gate_free(integer)"),
     ("alter function enqueue(text, jsonb, text, timestamptz) reset search_path",
      "function.search-path", "public.enqueue(text,jsonb,text,timestamp with time zone)"),
     ("alter function enqueue(text, jsonb, text, timestamptz) set search_path = public, pg_catalog",

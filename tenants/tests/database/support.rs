@@ -115,6 +115,11 @@ impl TestDb {
         self.server.postgres().admin_url(self.database.name())
     }
 
+    /// Another process's way into the same database, with limits of the test's own.
+    pub(crate) fn another(&self, connections: u32, limits: &LimitsConfig) -> Tenants {
+        limited(SERVICES.map(|role| self.url(role)), connections, limits)
+    }
+
     /// A bare connection as a role, with no tenant set.
     pub(crate) async fn connect(&self, role: &str) -> PgConnection {
         PgConnection::connect(&self.url(role)).await.unwrap()
@@ -137,9 +142,7 @@ impl TestDb {
 
     /// The tenant as a handler has it.
     pub(crate) async fn caller(&self, business: Business, member_id: MemberId, role: Role) -> Tenant {
-        let subject = format!("subject of {member_id}");
-        let caller = Caller { tenant_id: business.id, member_id, role, subject };
-        Tenant::from_request_parts(&mut parts(caller), &self.tenants).await.unwrap()
+        caller_of(&self.tenants, business, member_id, role).await
     }
 
     /// An operator as a handler has one.
@@ -160,6 +163,13 @@ impl TestDb {
     }
 }
 
+/// The tenant as a handler of this process has it.
+pub(crate) async fn caller_of(tenants: &Tenants, business: Business, member_id: MemberId, role: Role) -> Tenant {
+    let subject = format!("subject of {member_id}");
+    let caller = Caller { tenant_id: business.id, member_id, role, subject };
+    Tenant::from_request_parts(&mut parts(caller), tenants).await.unwrap()
+}
+
 fn parts(extension: impl Clone + Send + Sync + 'static) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.extensions.insert(extension);
@@ -173,6 +183,10 @@ pub(crate) fn tenants(postgres: &Postgres, database: &str, connections: u32) -> 
 }
 
 pub(crate) fn tenants_at(app_url: String, worker_url: String, operator_url: String, connections: u32) -> Tenants {
+    limited([app_url, worker_url, operator_url], connections, &LimitsConfig::default())
+}
+
+fn limited([app_url, worker_url, operator_url]: [String; 3], connections: u32, limits: &LimitsConfig) -> Tenants {
     let config = DatabaseConfig {
         app_url: app_url.into(),
         worker_url: worker_url.into(),
@@ -189,8 +203,7 @@ pub(crate) fn tenants_at(app_url: String, worker_url: String, operator_url: Stri
         audience: "client".into(),
         kind: IssuerKind::Member,
     };
-    Tenants::new(&config, &LimitsConfig::default(), Verifier::new(vec![issuer], VerifierOptions::default()).unwrap())
-        .unwrap()
+    Tenants::new(&config, limits, Verifier::new(vec![issuer], VerifierOptions::default()).unwrap()).unwrap()
 }
 
 /// The whole schema with two businesses in it, made the way `platform migrate` makes it.
@@ -235,10 +248,18 @@ fn rows_of(business: Business) -> String {
          insert into audit (tenant_id, id, actor_role, actor_id, action, object_kind)
              values ('{tenant}', '{}', 'owner', '{owner}', 'test.seeded', 'tenant');
          insert into idempotency (tenant_id, id, member_id, route, key, request_hash, resource_id)
-             values ('{tenant}', '{}', '{owner}', 'POST /things', 'k', 'h', '{tenant}');",
+             values ('{tenant}', '{}', '{owner}', 'POST /things', 'k', 'h', '{tenant}');
+         insert into quota_take (tenant_id, id, member_id, quota, taken_at)
+             values ('{tenant}', '{}', '{owner}', 'test.seeded', now());
+         insert into gate_ticket (tenant_id, id, order_key, job_id, entered_at)
+             values ('{tenant}', '{}', 'test.seeded:k', 0, now());
+         insert into usage (tenant_id, id, meter, day, amount) values ('{tenant}', '{}', 'test.seeded', current_date, 1);",
         row(0x10),
         row(0x11),
         row(0x12),
+        row(0x14),
+        row(0x15),
+        row(0x16),
     );
     sql += &videos(tenant, business.draft_video(), business.published_video(), &format!("'{owner}'"));
     sql + &format!(

@@ -209,7 +209,9 @@ async fn one_business_at_its_share_is_told_to_wait_while_another_is_served() {
         assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
         let busy = acme.read(async |_tx| Ok::<_, Error>(())).await.unwrap_err().into_problem();
         assert_eq!((busy.status.as_u16(), busy.slug), (429, "busy"));
-        assert!(busy.retry_after.is_some());
+        assert_eq!(busy.retry_after, Some(1));
+        let told = serde_json::json!({ "limit": 2, "used": 2, "reset_seconds": 1 });
+        assert_eq!(serde_json::Value::from(busy.extra.clone()), told);
         assert_eq!(number(&globex, "select count(*) from tenant").await, 1);
         release.add_permits(2);
     };

@@ -11,7 +11,7 @@ use crate::support::{Answer, TestApp, User, video::MP4};
 type Line = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 #[rustfmt::skip]
-const TABLE: [Line; 22] = [
+const TABLE: [Line; 26] = [
     ("anyone", "POST /api/v1/auth/register",
      r#"{"email": "new@example.com", "password": "a long password", "full_name": "N", "business_name": "B", "time_zone": "UTC"}"#,
      &["email", "password", "full_name"]),
@@ -43,6 +43,10 @@ const TABLE: [Line; 22] = [
      r#"{"title": "T", "description": "D", "content_type": "video/mp4", "size_bytes": 5}"#, &["title", "content_type", "size_bytes"]),
     ("operator", "PATCH /api/v1/admin/library/videos/{id}", r#"{"title": "T", "description": "D"}"#, &[]),
     ("operator", "PUT /api/v1/admin/library/videos/{id}/upload", r#"{"parts": [{"number": 1, "etag": "e"}]}"#, &["parts"]),
+    ("operator", "PUT /api/v1/admin/tenants/{id}/suspension", r#"{"reason": "R"}"#, &["reason"]),
+    ("operator", "PUT /api/v1/admin/tenants/{id}/throttle", r#"{"requests_per_minute": 5}"#, &["requests_per_minute"]),
+    ("operator", "PUT /api/v1/admin/tenants/{id}/quotas", r#"{"limits": {}}"#, &["limits"]),
+    ("operator", "PUT /api/v1/admin/tenants/{id}/storage", r#"{"limit_bytes": 5}"#, &["limit_bytes"]),
 ];
 
 /// An operation that takes a body, with one that is of the right shape.
@@ -87,6 +91,7 @@ pub async fn forms(app: &TestApp) -> Vec<Form<'_>> {
             _ if path.starts_with(LIBRARY) => library.id(),
             _ if path.ends_with("/upload") => upload.id(),
             _ if path.starts_with(VIDEOS) => video.id(),
+            _ if path.starts_with("/api/v1/admin/tenants") => app.acme().tenant_id(),
             _ => app.acme().member_id("athlete"),
         };
         let user = match who {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -13,6 +14,7 @@ use platform::{Platform, config::Config, server};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use tenants::throttle::{Clock, Hand};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -32,6 +34,7 @@ pub struct TestApp {
     pub database_name: String,
     admin_url: String,
     endpoint: String,
+    clock: Clock,
     _database: Option<TestDatabase>,
     stop: tokio_util::sync::CancellationToken,
 }
@@ -44,8 +47,7 @@ impl TestApp {
 
     /// The same, with settings of the test's own.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        let owned = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self::start_changed(|variables| variables.extend(owned)).await
+        Self::start_changed(set(settings)).await
     }
 
     /// The same, with an environment that the test changes where it likes.
@@ -53,16 +55,44 @@ impl TestApp {
         let stack = stack::stack();
         let database = stack.server.database().await.unwrap();
         let name = database.name().to_owned();
-        Self::assemble(&stack.basis(), Some(database), &name, change).await
+        Self::assemble(&stack.basis(), Some(database), &name, change, Clock::Machine).await
+    }
+
+    /// The same, with throttles that refill only when the test says that time passes.
+    pub async fn start_by_hand(settings: &[(&str, &str)]) -> (Self, Hand) {
+        Self::start_by_hand_changed(set(settings)).await
+    }
+
+    /// The same, with an environment that the test changes where it likes.
+    pub async fn start_by_hand_changed(change: impl FnOnce(&mut HashMap<String, String>)) -> (Self, Hand) {
+        let (stack, hand) = (stack::stack(), Hand::default());
+        let database = stack.server.database().await.unwrap();
+        let name = database.name().to_owned();
+        let app = Self::assemble(&stack.basis(), Some(database), &name, change, Clock::Hand(hand.clone())).await;
+        (app, hand)
+    }
+
+    /// The same, with `more` among the routes that members call.
+    pub async fn start_serving(more: axum::Router<Platform>, settings: &[(&str, &str)]) -> Self {
+        let stack = stack::stack();
+        let database = stack.server.database().await.unwrap();
+        let (basis, name, change) = (stack.basis(), database.name().to_owned(), set(settings));
+        Self::assemble_with(more, &basis, Some(database), &name, change, Clock::Machine).await
     }
 
     /// A second instance on the same database.
     pub async fn another_instance(&self) -> Self {
-        Self::assemble(&stack::stack().basis(), None, &self.database_name, |_| {}).await
+        self.another_instance_with(&[]).await
+    }
+
+    /// The same, with settings of its own.
+    pub async fn another_instance_with(&self, settings: &[(&str, &str)]) -> Self {
+        let (basis, name) = (stack::stack().basis(), &self.database_name);
+        Self::assemble(&basis, None, name, set(settings), self.clock.clone()).await
     }
 
     pub(super) async fn on(basis: &Basis<'_>, database: Option<TestDatabase>, name: &str) -> Self {
-        Self::assemble(basis, database, name, |_| {}).await
+        Self::assemble(basis, database, name, |_| {}, Clock::Machine).await
     }
 
     async fn assemble(
@@ -70,21 +100,35 @@ impl TestApp {
         database: Option<TestDatabase>,
         name: &str,
         change: impl FnOnce(&mut HashMap<String, String>),
+        clock: Clock,
+    ) -> Self {
+        Self::assemble_with(axum::Router::new(), basis, database, name, change, clock).await
+    }
+
+    async fn assemble_with(
+        more: axum::Router<Platform>,
+        basis: &Basis<'_>,
+        database: Option<TestDatabase>,
+        name: &str,
+        change: impl FnOnce(&mut HashMap<String, String>),
+        clock: Clock,
     ) -> Self {
         let (inner, edge) = (listener().await, listener().await);
         let (inner_addr, edge_addr) = (inner.local_addr().unwrap(), edge.local_addr().unwrap());
         let base = format!("http://{edge_addr}");
         let mut variables = environment(basis, name, &base);
         change(&mut variables);
-        let config = Config::read(&|name| variables.get(name).cloned()).expect("the test's configuration is good");
+        let mut config = Config::read(&|name| variables.get(name).cloned()).expect("the test's configuration is good");
+        config.limits.clock = clock.clone();
         let platform = config.platform().await.unwrap();
 
         let stop = tokio_util::sync::CancellationToken::new();
         let health = server::Health::starting(platform.tenants.clone());
         health.serve();
-        let router = server::router(platform.clone(), &config.http, health);
+        let router = server::router_with(more, platform.clone(), &config.http, health);
         let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(async move { axum::serve(inner, router).with_graceful_shutdown(stopped).await });
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(inner, service).with_graceful_shutdown(stopped).await });
 
         let aws = aws(&basis.ministack.endpoint());
         let edge = EdgeConfig {
@@ -94,7 +138,7 @@ impl TestApp {
             s3: aws.s3(&aws.sdk().await),
             prefixes: vec![("videos/".into(), BUCKET.into())],
             keys: KeyGroup::from_pems([(basis.key.0.as_str(), basis.key.2.as_str())]).unwrap(),
-            origin_secret: None,
+            origin_secret: variables.get("FFP_ORIGIN_SECRETS").cloned(),
         };
         tokio::spawn(Edge::serve(edge, stop.clone().cancelled_owned()));
 
@@ -106,6 +150,7 @@ impl TestApp {
             database_name: name.to_owned(),
             admin_url: basis.postgres.admin_url(name),
             endpoint: basis.ministack.endpoint(),
+            clock,
             _database: database,
             stop,
         }
@@ -238,6 +283,12 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Sets variables of the environment.
+fn set<'a>(settings: &'a [(&str, &str)]) -> impl FnOnce(&mut HashMap<String, String>) + 'a {
+    let owned = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    |variables| variables.extend(owned)
 }
 
 async fn listener() -> TcpListener {
