@@ -5,7 +5,7 @@
 use std::{future::Future, time::Duration};
 
 use graphile_worker::{
-    IntoTaskHandlerResult, LocalQueueConfig, TaskHandler, Worker as Queue, WorkerContext,
+    IntoTaskHandlerResult, LocalQueueConfig, RefetchDelayConfig, TaskHandler, Worker as Queue, WorkerContext,
     WorkerOptions as QueueOptions, WorkerRecoveryConfig,
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ use crate::{
     scope::Door,
     usage,
 };
+
+/// The longest that an idle worker goes without a look into the queue.
+const POLL: Duration = Duration::from_secs(1);
 
 /// A job as the queue holds it: `enqueue` wrote the tenant, `gate_enter` the ticket as well.
 #[derive(Serialize, Deserialize)]
@@ -109,12 +112,12 @@ impl WorkerOptions {
         let options = QueueOptions::default()
             .schema("graphile_worker")
             .concurrency(concurrency)
-            .poll_interval(Duration::from_secs(1))
+            .poll_interval(POLL)
             .pg_pool(tenants.pool(Door::Worker).clone())
             .listen_os_shutdown_signals(false)
             // Both are off by default: without the first, 200 jobs take 20 s; without the second, the jobs of a
             // killed worker wait four hours. With it, another worker has them after about six minutes.
-            .local_queue(LocalQueueConfig::default().with_size(32))
+            .local_queue(LocalQueueConfig::default().with_size(32).with_refetch_delay(idle()))
             .worker_recovery(WorkerRecoveryConfig::default().enabled(true));
         Self { options, tenants: tenants.clone() }
     }
@@ -148,6 +151,13 @@ impl WorkerOptions {
         let queue = self.options.init().await.map_err(|error| Error::Internal(format!("job queue: {error}")))?;
         Ok(Worker { queue })
     }
+}
+
+/// How often an idle worker looks into the queue: a notification cuts the pause short. Without a pause it would look again
+/// at once, hundreds of times a second, since the end of each look wakes it for the next (`fetch` and `schedule_fetch` of
+/// graphile_worker 0.14's local queue).
+fn idle() -> RefetchDelayConfig {
+    RefetchDelayConfig::default().with_duration(POLL).with_max_abort_threshold(1)
 }
 
 /// A worker that is ready to run.

@@ -1,6 +1,6 @@
 //! Jobs: ordered in the transaction that needs them, run inside the tenant that ordered them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use sea_orm::DbErr;
@@ -208,4 +208,28 @@ async fn a_payload_that_is_not_json_never_reaches_the_queue() {
         .await
         .unwrap();
     assert!(matches!(outcome, Err(DbErr::Json(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_idle_worker_leaves_the_database_alone_and_comes_when_it_is_called() {
+    const LOOKS: usize = 100;
+    let mut db = TestDb::new().await;
+    let (tenant, seen) = (db.member(ACME, Role::Athlete).await, Seen::default());
+    let worker = worker(&db, &seen).await;
+    let watched = async {
+        // A look every 20 ms for two seconds or longer: it asks once a second, and at first for what is there.
+        let mut asked = BTreeSet::new();
+        for _ in 0..LOOKS {
+            let last = "select coalesce(max(extract(epoch from query_start) * 1e6), 0)::bigint from pg_stat_activity \
+                        where usename = 'ffp_worker' and datname = current_database()";
+            asked.insert(db.count(last).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        order(&tenant, "called", 1).await.unwrap();
+        while seen.lock().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(asked.len() < LOOKS / 2, "it asked something new at {} of {LOOKS} looks", asked.len());
+    };
+    worker.run(watched).await.unwrap();
 }
