@@ -8,7 +8,6 @@ use sqlx::{
     ConnectOptions, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use uuid::Uuid;
 
 use crate::{
     Actor, DatabaseConfig, Error, LimitsConfig, Result, Tenant, TenantId,
@@ -88,8 +87,7 @@ impl Tenants {
 
     pub(crate) async fn share(&self, door: Door, tenant: TenantId) -> Share {
         let connections = self.pool(door).options().get_max_connections();
-        let whose = if door == Door::Front { TenantId(Uuid::nil()) } else { tenant };
-        self.inner.shares.get_with((door as u8, whose), async { Share::of(connections) }).await
+        self.inner.shares.get_with((door as u8, door.payer(tenant)), async { Share::of(connections) }).await
     }
 
     /// How fairness is kept between processes.

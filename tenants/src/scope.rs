@@ -76,6 +76,13 @@ pub(crate) enum Door {
     Operator,
 }
 
+impl Door {
+    /// Whose share of the connections is taken: the tenant's own, or the one that all who come by the front share.
+    pub(crate) fn payer(self, tenant: TenantId) -> TenantId {
+        if self == Self::Front { TenantId::NONE } else { tenant }
+    }
+}
+
 /// One tenant, opened for one actor. As an axum extractor it is the caller's own tenant.
 #[derive(Clone)]
 pub struct Tenant {

@@ -9,7 +9,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use uuid::Uuid;
 
 use super::{
     Hot, Parameter,
@@ -75,9 +74,9 @@ impl HotPool {
         })))
     }
 
-    /// Whose places are taken: a verified member's tenant's, or those that all callers without a token share.
+    /// The share of these connections that a caller takes from.
     pub(super) async fn share(&self, door: Door, tenant: TenantId) -> Share {
-        let whose = if door == Door::Front { TenantId(Uuid::nil()) } else { tenant };
+        let whose = door.payer(tenant);
         if let Some(share) = self.0.shares.get(&whose).await {
             return share;
         }
