@@ -1,12 +1,13 @@
 //! A member's standing: what the member row says of a caller, whatever their token claims.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use moka::{future, sync};
+use moka::{Expiry, future, sync};
 
 use crate::{
     Actor, Error, MemberId, Result, Role, Tenant, TenantId, Tenants,
@@ -18,6 +19,9 @@ use crate::{
 
 /// Elsewhere a change shows when the cached row has aged out: within 5 s, so 3 s plus the look-up.
 const AGE: Duration = Duration::from_secs(3);
+/// Of this, each member's row ages out earlier by another part: those who came at once, as after a start or a message to
+/// all, would else be looked up again at once every time, and everybody's requests would wait behind them.
+const SPREAD: Duration = Duration::from_secs(1);
 /// How long it is remembered that something was forgotten: longer than a look-up takes and its result is kept.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
@@ -86,6 +90,32 @@ pub(crate) struct Standings {
     forgotten: sync::Cache<(TenantId, Option<String>), u64>,
 }
 
+/// How long rows are remembered, counted from when they were read.
+struct Ages;
+
+impl<V> Expiry<(TenantId, String), V> for Ages {
+    fn expire_after_create(&self, key: &(TenantId, String), _: &V, _: Instant) -> Option<Duration> {
+        Some(age(key))
+    }
+
+    fn expire_after_update(
+        &self,
+        key: &(TenantId, String),
+        _: &V,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(age(key))
+    }
+}
+
+/// Between 2 s and 3 s, always the same for the same member.
+fn age(key: &(TenantId, String)) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    AGE - SPREAD.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
+}
+
 /// What a look-up found, which began after as many changes.
 #[derive(Clone)]
 struct Known {
@@ -96,7 +126,7 @@ struct Known {
 impl Standings {
     pub(crate) fn new() -> Self {
         Self {
-            known: future::Cache::builder().max_capacity(50_000).time_to_live(AGE).build(),
+            known: future::Cache::builder().max_capacity(50_000).expire_after(Ages).build(),
             changes: AtomicU64::new(0),
             forgotten: sync::Cache::builder().time_to_live(FORGOTTEN).build(),
         }
@@ -205,5 +235,25 @@ impl FromRow for Standing {
             // Null stands for "never": '-infinity' has no counterpart here.
             not_before: row.take::<Option<DateTime<Utc>>>("not_before")?.map_or(i64::MIN, |at| at.timestamp()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn members_age_out_between_two_and_three_seconds_and_not_all_at_once() {
+        let key = |n: u128| (TenantId(Uuid::from_u128(n)), n.to_string());
+        let ages: Vec<_> = (0..1000).map(|n| age(&key(n))).collect();
+        assert!(ages.iter().all(|age| (Duration::from_secs(2)..=Duration::from_secs(3)).contains(age)));
+        for tenth in 0..10 {
+            let from = Duration::from_millis(2000 + tenth * 100);
+            let aged = ages.iter().filter(|&&age| age >= from && age < from + Duration::from_millis(100)).count();
+            assert!((50..=200).contains(&aged), "{aged} of a thousand at {from:?}");
+        }
+        assert_eq!(age(&key(7)), ages[7]);
     }
 }
