@@ -10,7 +10,8 @@ use std::{
 use super::{node::Node, process::output};
 use crate::report::results::Machine;
 
-pub(super) async fn describe() -> Machine {
+/// This machine, of which the measured service may use so many processors.
+pub(super) async fn describe(service_cores: usize) -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let processor =
@@ -35,6 +36,7 @@ pub(super) async fn describe() -> Machine {
     Machine {
         processor: processor.unwrap_or("unknown").trim().to_owned(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
+        service_cores,
         memory_gib: kib.unwrap_or_default() / (1 << 20),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         versions,

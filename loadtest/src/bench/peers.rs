@@ -5,7 +5,6 @@ use std::{
     fs,
     hash::{Hash, Hasher},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::Context;
@@ -14,7 +13,7 @@ use devstack::venv;
 use super::{
     jwks,
     node::Node,
-    process::{Process, output},
+    process::{Process, output, service},
     stack::{Scale, Server, Stack, free_address},
 };
 use crate::seeded::Seeded;
@@ -43,11 +42,11 @@ impl Peer {
         }
     }
 
-    /// Installs it if it is not, and starts one process for each core.
+    /// Installs it if it is not, and starts one process for each processor that it may use.
     pub(super) async fn start(self, stack: &Stack, scale: Scale, seeded: &Seeded) -> anyhow::Result<Server> {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         let addr = free_address()?;
-        let workers = std::thread::available_parallelism()?.get();
+        let workers = stack.processors;
         let setting = |name: &str| seeded.settings.get(name).cloned().with_context(|| format!("{name} was not seeded"));
         let environment: BTreeMap<String, String> = [
             ("PORT", addr.port().to_string()),
@@ -65,13 +64,13 @@ impl Peer {
         let mut command = match self {
             Self::Fastify | Self::FastifyCached => {
                 let node = Node::find().await?;
-                let mut command = Command::new(&node.program);
+                let mut command = service(&node.program, workers)?;
                 command.arg(fastify(&node, &sources.join("fastify"))?.join("server.js"));
                 command
             }
             Self::FastApi => {
                 let python = venv::ensure(include_str!("../../peers/fastapi/requirements.txt")).await?;
-                let mut command = Command::new(python);
+                let mut command = service(&python, workers)?;
                 command
                     .args(["-I", "-B", "-m", "uvicorn", "app:app", "--app-dir"])
                     .arg(sources.join("fastapi"))

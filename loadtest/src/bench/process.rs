@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::load::{Connection, Request};
@@ -110,6 +110,31 @@ impl Drop for Process {
     }
 }
 
+/// A service that is measured, on so many processors and no others: that is how a deployment gives it its own, and it can't
+/// gain by taking the database's.
+pub(super) fn service(program: &Path, processors: usize) -> anyhow::Result<Command> {
+    let allowed = allowed(&std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?);
+    ensure!(
+        (1..=allowed.len()).contains(&processors),
+        "the measured service can have 1 to {} processors, not {processors}",
+        allowed.len()
+    );
+    let list: Vec<_> = allowed[..processors].iter().map(ToString::to_string).collect();
+    let mut command = Command::new("taskset");
+    command.arg("--cpu-list").arg(list.join(",")).arg(program);
+    Ok(command)
+}
+
+/// The processors that a process may use, by the text that the kernel has on it.
+fn allowed(status: &str) -> Vec<usize> {
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    let ranges = list.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
 /// Runs a program to its end. Answers what it wrote to standard output.
 pub(super) fn output(name: &str, command: &mut Command) -> anyhow::Result<String> {
     let done = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
@@ -118,4 +143,21 @@ pub(super) fn output(name: &str, command: &mut Command) -> anyhow::Result<String
         bail!("{name} failed ({}): {}", done.status, text(&done.stderr));
     }
     Ok(text(&done.stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allowed_processors_are_read_one_by_one_and_in_ranges() {
+        assert_eq!(allowed("Name:\tx\nCpus_allowed_list:\t0-2,5,7-8\n"), [0, 1, 2, 5, 7, 8]);
+        assert_eq!(allowed("Name:\tx\n"), [0; 0]);
+    }
+
+    #[test]
+    fn a_service_can_t_have_more_processors_than_there_are() {
+        let error = service(Path::new("true"), 100_000).map(drop).map_err(|error| error.to_string());
+        assert!(error.as_ref().is_err_and(|error| error.contains("not 100000")), "{error:?}");
+    }
 }

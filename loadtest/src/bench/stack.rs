@@ -16,7 +16,7 @@ use devstack::{
 
 use super::{
     jwks,
-    process::{Process, output},
+    process::{Process, output, service},
 };
 use crate::{
     load::Request,
@@ -52,12 +52,14 @@ pub(super) struct Stack {
     pub dir: PathBuf,
     /// `target/release/platform`.
     platform: PathBuf,
+    /// What the measured service may use of the machine's.
+    pub processors: usize,
     pub postgres: Postgres,
 }
 
 impl Stack {
     /// Starts the database; `fresh` forgets what an earlier run left.
-    pub(super) async fn start(dir: &Path, platform: &Path, fresh: bool) -> anyhow::Result<Self> {
+    pub(super) async fn start(dir: &Path, platform: &Path, processors: usize, fresh: bool) -> anyhow::Result<Self> {
         let data_dir = dir.join("postgres");
         if fresh && data_dir.exists() {
             std::fs::remove_dir_all(&data_dir).with_context(|| format!("cannot remove {}", data_dir.display()))?;
@@ -73,7 +75,7 @@ impl Stack {
         // Some of them take a start.
         postgres.stop().await?;
         let postgres = Postgres::start(options).await?;
-        Ok(Self { dir: dir.to_owned(), platform: platform.to_owned(), postgres })
+        Ok(Self { dir: dir.to_owned(), platform: platform.to_owned(), processors, postgres })
     }
 
     /// The process that all of PostgreSQL's are children of.
@@ -159,7 +161,8 @@ impl Stack {
             }
         }
         let log = self.log(&format!("platform-{}", scale.name));
-        let process = Process::start("platform api", Command::new(&self.platform).arg("api"), environment, &log)?;
+        let mut command = service(&self.platform, self.processors)?;
+        let process = Process::start("platform api", command.arg("api"), environment, &log)?;
         Server::ready("platform", addr, process, seeded)
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::{
-    figures::{contender, neighbour, thousands, title},
+    figures::{contender, neighbour, of_whom, thousands, title},
     html::escape,
     results::{Memory, Rates, Results, Section, median},
 };
@@ -35,8 +35,9 @@ pub(super) fn chart(name: &str, results: &Results) -> Option<String> {
         "latency" => figures(&results.latency).map(|all| {
             let each = all.iter().map(|latency| {
                 let bars = [("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99), ("p99.9", latency.p999)];
-                let bars = bars.map(|(label, ms)| Bar::one(label, ms, "ours", format!("{ms:.2} ms")));
-                bars_titled(title(&latency.read), bars.into())
+                let kind = if latency.who == "platform" { "ours" } else { "other" };
+                let bars = bars.map(|(label, ms)| Bar::one(label, ms, kind, format!("{ms:.2} ms")));
+                bars_titled(&of_whom(&latency.who, &latency.read), bars.into())
             });
             each.collect()
         }),
@@ -83,7 +84,7 @@ fn rates(rates: &Rates) -> String {
 fn costs(rates: &Rates) -> String {
     let series = rates.series.iter().filter(|series| series.own_us > 0.0 && series.read != "stream");
     let bars = series.map(|series| Bar {
-        label: format!("{}, {}", contender(&series.who), title(&series.read).to_lowercase()),
+        label: of_whom(&series.who, &series.read),
         parts: vec![(series.own_us, "ours"), (series.postgres_us, "other")],
         text: format!("{} + {} µs", thousands(series.own_us), thousands(series.postgres_us)),
     });

@@ -74,6 +74,8 @@ pub struct Machine {
     pub processor: String,
     /// Processors that this process may use.
     pub cores: usize,
+    /// How many of them the measured service may use.
+    pub service_cores: usize,
     /// GiB.
     pub memory_gib: u64,
     /// The kernel.
@@ -135,7 +137,9 @@ impl Rates {
 /// Latency of one kind of read at a constant rate; milliseconds, the middle of the rounds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Latency {
-    /// The read.
+    /// `platform` or `fastify`.
+    pub who: String,
+    /// The read; `alive` is one that needs neither token nor database.
     pub read: String,
     /// The rate that could be reached, just before.
     pub highest: f64,

@@ -22,6 +22,9 @@ same tables, row policies, indexes and rows. `platform seed` makes them, interle
 - The same reads everywhere: `GET /api/v1/videos/{id}` and `GET /api/v1/videos?limit=20`, each with the caller's own \
 progress. Before anything is measured, all contenders must give the same answers to the same requests, and refuse another \
 tenant's video and a forged token.
+- The measured service, the platform as well as a peer, may use as many of the machine's processors as are named at the top \
+and no others, as a task that has its own; PostgreSQL and the load generator use them all. On the few processors of a small \
+machine everything else would push a service from one to another, which costs the lighter ones most.
 - The platform runs as it is deployed: token check, member status, throttle, row security, a log line at `info` for each \
 request, metrics. The peers write no log, have no throttle and fewer headers: that is in their favour.
 - Alike for all, pgbench too: the database role and its row policies, the statement with its lookup of each video's progress, \
@@ -31,7 +34,7 @@ of a tenant for a page), prepared statements, and the number of database connect
 the same, and makes it read-only by a setting; the peers run BEGIN READ ONLY, `set_config`, the query and COMMIT, each waiting \
 for the answer before, as their libraries do.
 - The peers verify each token's RS256 signature with cached keys, cache a member's standing for 3 s as the platform does, and \
-run a process for each core. `fastify-cached` also remembers verified tokens, as the platform does.
+run a process for each processor that they may use. `fastify-cached` also remembers verified tokens, as the platform does.
 - pgbench runs BEGIN, the platform's settings, its statement and COMMIT on as many connections as HTTP has: one by one, and \
 pipelined, which is what the targets are measured against. A third way leaves BEGIN and COMMIT out, which is the platform's \
 own message. Nothing is verified, built or sent on there, and values are literals that are planned once: both in pgbench's \
@@ -152,9 +155,10 @@ fn machine(machine: &Machine) -> String {
         if says_so { version.clone() } else { format!("{name} {version}") }
     });
     format!(
-        "{} × {}, {} GiB, Linux {}; {}",
+        "{} × {}, of which the measured service has {}, {} GiB, Linux {}; {}",
         machine.cores,
         machine.processor,
+        machine.service_cores,
         machine.memory_gib,
         machine.kernel,
         versions.collect::<Vec<_>>().join(", ")
@@ -206,6 +210,7 @@ mod tests {
         let machine = |cores| Machine {
             processor: "P".to_owned(),
             cores,
+            service_cores: 1,
             memory_gib: 1,
             kernel: "6".to_owned(),
             versions: [("Node".to_owned(), "v22.1.0".to_owned())].into(),
@@ -225,7 +230,10 @@ mod tests {
     #[test]
     fn each_section_says_when_it_ran_and_what_sets_it_apart() {
         let text = ran_on(&sections());
-        assert!(text.contains("On 2 × P, 1 GiB, Linux 6; Node v22.1.0."), "{text}");
+        assert!(
+            text.contains("On 2 × P, of which the measured service has 1, 1 GiB, Linux 6; Node v22.1.0."),
+            "{text}"
+        );
         assert!(text.contains("| packets | 2026-01-01T11:00:00Z | 2 min | `abc+1` |  |"), "{text}");
         let memory =
             "| memory | 2026-01-02T10:00:00Z | 2 min | `abc+2` | **another commit**, **another machine**: 4 × P";
