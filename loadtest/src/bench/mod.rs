@@ -30,6 +30,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -60,9 +61,9 @@ pub struct BenchArguments {
     /// The platform to measure, built with --release
     #[arg(long, default_value = "target/release/platform")]
     platform: PathBuf,
-    /// Processors that the measured service may use, whether it is the platform or a peer
-    #[arg(long, default_value_t = 1)]
-    processors: usize,
+    /// Processors that the measured service may use, whether it is the platform or a peer; all, if it isn't said
+    #[arg(long)]
+    processors: Option<usize>,
     /// Where databases and logs go
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
@@ -143,10 +144,9 @@ pub async fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
     let platform = std::path::absolute(&arguments.platform)?;
     anyhow::ensure!(platform.exists(), "{} is missing: run `cargo build --release -p platform`", platform.display());
     let dir = std::path::absolute(&arguments.dir)?;
-    let stack =
-        Stack::start(&dir, &platform, arguments.processors, arguments.only.is_empty()).await.context("PostgreSQL")?;
-    let bench =
-        Bench { plan, machine: machine::describe(arguments.processors).await, commit: machine::commit(), stack };
+    let processors = arguments.processors.map_or_else(|| thread::available_parallelism().map(usize::from), Ok)?;
+    let stack = Stack::start(&dir, &platform, processors, arguments.only.is_empty()).await.context("PostgreSQL")?;
+    let bench = Bench { plan, machine: machine::describe(processors).await, commit: machine::commit(), stack };
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     let mut results = Results::read(Path::new(report::RESULTS))?;
 

@@ -110,8 +110,7 @@ impl Drop for Process {
     }
 }
 
-/// A service that is measured, on so many processors and no others: that is how a deployment gives it its own, and it can't
-/// gain by taking the database's.
+/// A service that is measured, on so many processors and no others.
 pub(super) fn service(program: &Path, processors: usize) -> anyhow::Result<Command> {
     let allowed = allowed(&std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?);
     ensure!(

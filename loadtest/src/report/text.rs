@@ -22,9 +22,6 @@ same tables, row policies, indexes and rows. `platform seed` makes them, interle
 - The same reads everywhere: `GET /api/v1/videos/{id}` and `GET /api/v1/videos?limit=20`, each with the caller's own \
 progress. Before anything is measured, all contenders must give the same answers to the same requests, and refuse another \
 tenant's video and a forged token.
-- The measured service, the platform as well as a peer, may use as many of the machine's processors as are named at the top \
-and no others, as a task that has its own; PostgreSQL and the load generator use them all. On the few processors of a small \
-machine everything else would push a service from one to another, which costs the lighter ones most.
 - The platform runs as it is deployed: token check, member status, throttle, row security, a log line at `info` for each \
 request, metrics. The peers write no log, have no throttle and fewer headers: that is in their favour.
 - Alike for all, pgbench too: the database role and its row policies, the statement with its lookup of each video's progress, \
