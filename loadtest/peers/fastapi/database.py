@@ -17,9 +17,11 @@ engine = create_async_engine(
 )
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 
-# Bitmap scans are off as in the platform's reads: with them PostgreSQL fetches and sorts all videos of a tenant for a page.
+# As in the platform's reads. With bitmap scans PostgreSQL fetches and sorts all videos of a tenant for a page; left to choose
+# it may plan each read anew.
 SETTINGS = text(
-    "select set_config('enable_bitmapscan', 'off', true), set_config('app.tenant_id', :tenant, true), "
+    "select set_config('enable_bitmapscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true), "
+    "set_config('app.tenant_id', :tenant, true), "
     "set_config('app.member_id', :member, true), set_config('app.role', :role, true)"
 )
 

@@ -11,9 +11,10 @@ export const pool = new pg.Pool({
   idleTimeoutMillis: 0,
 });
 
-// Bitmap scans are off as in the platform's reads: with them PostgreSQL fetches and sorts all videos of a tenant for a page.
-const SET = `select set_config('enable_bitmapscan', 'off', true), set_config('app.tenant_id', $1, true),
-                    set_config('app.member_id', $2, true), set_config('app.role', $3, true)`;
+// As in the platform's reads. With bitmap scans PostgreSQL fetches and sorts all videos of a tenant for a page; left to choose
+// it may plan each read anew.
+const SET = `select set_config('enable_bitmapscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
+                    set_config('app.tenant_id', $1, true), set_config('app.member_id', $2, true), set_config('app.role', $3, true)`;
 
 export async function inTenant({ tenant, member, role }, work) {
   const client = await pool.connect();

@@ -26,7 +26,7 @@ tenant's video and a forged token.
 request, metrics. The peers write no log, have no throttle and fewer headers: that is in their favour.
 - Alike for all, pgbench too: the database role and its row policies, the statement with its lookup of each video's progress, \
 the tenant, member and role set for the transaction, bitmap scans off in it (with them PostgreSQL fetches and sorts all videos \
-of a tenant for a page), prepared statements, and the number of database connections but the platform's, which has fewer.
+of a tenant for a page), one plan for any values (or it plans pages anew where one tenant has much more than others), prepared statements, and the number of database connections but the platform's, which has fewer.
 - Not alike: the platform sends settings and statement as one message without BEGIN and COMMIT, which is one transaction all \
 the same, and makes it read-only by a setting; the peers run BEGIN READ ONLY, `set_config`, the query and COMMIT, each waiting \
 for the answer before, as their libraries do.

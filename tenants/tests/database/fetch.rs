@@ -291,6 +291,21 @@ async fn a_table_that_was_changed_is_read_with_a_new_plan() {
 }
 
 #[tokio::test]
+async fn a_hot_read_is_planned_once_and_not_for_each_value() {
+    static NAMED: Hot = Hot::new("select count(*) as one from member where full_name = $1");
+    static PLANS: Hot = Hot::new(
+        "select generic_plans || ' for any, ' || custom_plans || ' for one' as one \
+         from pg_prepared_statements where statement like '% from member where full_name = $1'",
+    );
+    let mut db = TestDb::with_connections(1).await;
+    let (acme, globex) = (db.owner(ACME).await, db.owner(GLOBEX).await);
+    for tenant in [&acme, &globex, &acme] {
+        assert_eq!(tenant.fetch::<One<i64>>(&NAMED, &[&"nobody of this name"]).await.unwrap().remove(0).0, 0);
+    }
+    assert_eq!(one::<String>(&globex, &PLANS).await.unwrap(), "3 for any, 0 for one");
+}
+
+#[tokio::test]
 async fn a_connection_that_forgot_its_statements_is_replaced_and_nobody_notices() {
     static FORGET: Hot = Hot::new("select forget() as one");
     let mut db = TestDb::with_connections(1).await;
