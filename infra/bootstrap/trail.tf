@@ -13,7 +13,7 @@ resource "aws_cloudtrail" "this" {
   include_global_service_events = true
   enable_log_file_validation    = true
   # Emulators can't start it.
-  enable_logging = !var.emulated
+  enable_logging = var.emulated ? false : true
 
   advanced_event_selector {
     name = "Management, reads included"

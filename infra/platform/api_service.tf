@@ -32,7 +32,7 @@ resource "aws_ecs_service" "api" {
   cluster          = aws_ecs_cluster.this.id
   task_definition  = aws_ecs_task_definition.this["api"].arn
   launch_type      = "FARGATE"
-  platform_version = "1.4.0"
+  platform_version = "LATEST"
   desired_count    = var.asleep ? 0 : var.api_min_count
   propagate_tags   = "SERVICE"
 

@@ -192,10 +192,25 @@ data "aws_iam_policy_document" "boundary" {
     actions = [
       "cognito-idp:Admin*", "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken",
       "ecr:GetDownloadUrlForLayer", "ecs:UpdateService", "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream",
-      "logs:DescribeLogStreams", "logs:PutLogEvents", "rds:StopDBInstance", "s3:AbortMultipartUpload", "s3:DeleteObject",
-      "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions",
-      "s3:ListMultipartUploadParts", "s3:PutObject", "secretsmanager:GetSecretValue", "ses:SendEmail",
+      "logs:DescribeLogStreams", "logs:PutLogEvents", "rds:StopDBInstance", "ses:SendEmail",
     ]
     resources = ["*"]
+  }
+
+  # What holds data is this environment's own.
+  statement {
+    sid = "Objects"
+    actions = [
+      "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListBucket",
+      "s3:ListBucketMultipartUploads", "s3:ListBucketVersions", "s3:ListMultipartUploadParts", "s3:PutObject",
+    ]
+    resources = flatten([for kind in keys(local.buckets) : [for part in ["", "/*"] : "arn:${local.aws}:s3:::ffp-${kind}-${local.suffix}-${local.account}${part}"]])
+  }
+
+  # And what RDS names itself, of which the policies say which.
+  statement {
+    sid       = "Secrets"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [for name in ["ffp/${local.suffix}/*", "rds!*"] : "arn:${local.aws}:secretsmanager:${var.region}:${local.account}:secret:${name}"]
   }
 }

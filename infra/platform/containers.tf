@@ -4,8 +4,8 @@
 locals {
   image = coalesce(var.image, "${local.account}.dkr.ecr.${var.region}.amazonaws.com/ffp:${var.image_tag}")
 
-  # The environment of each command, which the README's table explains. What is not here has the platform's default; a
-  # test compares the names with what the platform reads.
+  # The environment of each command, which the README's table explains. What is not here has the platform's default;
+  # tests/settings compares the names with what the platform reads.
   environment_of_all = merge({
     AWS_REGION                        = var.region
     FFP_ENVIRONMENT                   = var.environment

@@ -98,6 +98,9 @@ resource "aws_db_instance" "this" {
   final_snapshot_identifier  = local.is_disposable ? null : "${local.name}-last"
   apply_immediately          = var.environment != "prod"
 
+  # For people whom somebody granted rds_iam: a token of 15 minutes instead of a password. No role here has it.
+  iam_database_authentication_enabled = true
+
   performance_insights_enabled          = true
   performance_insights_kms_key_id       = aws_kms_key.data.arn
   performance_insights_retention_period = 7

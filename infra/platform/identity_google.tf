@@ -21,7 +21,8 @@ resource "aws_cognito_user_pool_domain" "this" {
 resource "aws_cloudformation_stack" "google" {
   count = local.has_google ? 1 : 0
 
-  name = "${local.name}-google"
+  name              = "${local.name}-google"
+  notification_arns = [aws_sns_topic.alarms.arn]
   template_body = jsonencode({
     Resources = {
       Google = {

@@ -46,7 +46,26 @@ data "aws_iam_policy_document" "data_key" {
       values = [
         "arn:${local.aws}:logs:${var.region}:${local.account}:log-group:/ffp/${local.suffix}/*",
         "arn:${local.aws}:logs:${var.region}:${local.account}:log-group:/aws/rds/instance/${local.name}/*",
+        "arn:${local.aws}:logs:${var.region}:${local.account}:log-group:aws-waf-logs-${local.name}",
       ]
+    }
+  }
+
+  # The edge's access logs, on their way into their bucket.
+  statement {
+    sid       = "EdgeLogs"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["delivery.logs.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
     }
   }
 

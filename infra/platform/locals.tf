@@ -36,4 +36,10 @@ data "aws_availability_zones" "this" {
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
   }
+
+  # Zones of the region itself, and no city's.
+  filter {
+    name   = "zone-name"
+    values = [for letter in ["a", "b", "c", "d", "e", "f"] : "${var.region}${letter}"]
+  }
 }

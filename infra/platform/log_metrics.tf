@@ -1,28 +1,10 @@
 # What the platform itself reports: metrics made of its log lines. A line is one flat JSON object; `message` names what
-# happened (platform/src/telemetry/json.rs). A test feeds the platform's own lines through each pattern.
+# happened (platform/src/telemetry/json.rs). The patterns are in a file of their own, since platform/tests/cloud reads them
+# too: it feeds the platform's own lines through each.
 
 locals {
   metrics_namespace = "FFP/${local.suffix}"
-
-  log_metrics = {
-    # Each attempt that failed; the queue tries again.
-    JobFailures = { command = "worker", pattern = "{ $.message = \"job failed, to be tried again\" }", value = "1", unit = "Count" }
-    # Seconds for which the oldest job that could run has waited; the worker says so every minute.
-    QueueAge = { command = "worker", pattern = "{ $.message = \"queue\" && $.oldest_seconds >= 0 }", value = "$.oldest_seconds", unit = "Seconds" }
-    # Requests of tenants that were refused for what their tenant had used up.
-    Throttled = { command = "api", pattern = "{ $.message = \"request\" && $.status = 429 && $.tenant = \"*\" }", value = "1", unit = "Count" }
-    # Addresses that were confirmed, and invitations that were accepted.
-    SignUps = {
-      command = "api"
-      pattern = "{ $.message = \"request\" && (($.route = \"/api/v1/auth/confirm\" && $.status = 204) || ($.route = \"/api/v1/auth/accept-invitation\" && $.status = 201)) }"
-      value   = "1"
-      unit    = "Count"
-    }
-    # Signed URLs that were given out; a player asks again every four minutes.
-    Plays = { command = "api", pattern = "{ $.message = \"request\" && $.route = \"/api/v1/videos/*/stream\" && $.status = 200 }", value = "1", unit = "Count" }
-    # Panics and answers of 500 and more, whatever API Gateway made of them.
-    Failures = { command = "api", pattern = "{ $.level = \"ERROR\" && $.fingerprint = \"*\" }", value = "1", unit = "Count" }
-  }
+  log_metrics       = jsondecode(file("${path.module}/../log_metrics.json"))
 }
 
 resource "aws_cloudwatch_log_metric_filter" "this" {

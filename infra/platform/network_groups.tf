@@ -2,13 +2,13 @@
 # to a container otherwise. Rules name groups, never addresses, except where the other side is the internet.
 
 locals {
-  groups = merge({
+  groups = {
     link     = "API Gateway's way into the VPC"
     api      = "api tasks"
     worker   = "worker and migration tasks"
     database = "the database"
-    }, var.cache ? { cache = "the cache" } : {}
-  )
+    cache    = "the cache, where there is one"
+  }
 
   api_port      = 8080
   database_port = 5432

@@ -142,7 +142,7 @@ resource "aws_s3_bucket_cors_configuration" "this" {
   }
 }
 
-# The edge's own logs. S3's key instead of ours: the service that delivers logs is not let near the others.
+# The edge's own logs: who asked for what, which is personal.
 resource "aws_s3_bucket" "logs" {
   bucket        = "ffp-logs-${local.suffix}-${local.account}"
   force_destroy = local.is_disposable
@@ -176,8 +176,11 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "logs" {
   bucket = aws_s3_bucket.logs.id
 
   rule {
+    bucket_key_enabled = true
+
     apply_server_side_encryption_by_default {
-      sse_algorithm = "AES256"
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.data.arn
     }
   }
 }

@@ -6,7 +6,7 @@ resource "aws_ecs_service" "worker" {
   cluster          = aws_ecs_cluster.this.id
   task_definition  = aws_ecs_task_definition.this["worker"].arn
   launch_type      = "FARGATE"
-  platform_version = "1.4.0"
+  platform_version = "LATEST"
   desired_count    = var.asleep ? 0 : var.worker_count
   propagate_tags   = "SERVICE"
 
@@ -44,6 +44,7 @@ resource "aws_scheduler_schedule" "sleep" {
   name                = "${local.name}-sleep-${each.key}"
   description         = "Puts ${local.name} to sleep"
   schedule_expression = var.sleep_at
+  kms_key_arn         = aws_kms_key.data.arn
 
   flexible_time_window {
     mode = "OFF"
@@ -82,6 +83,19 @@ data "aws_iam_policy_document" "sleep" {
     sid       = "Services"
     actions   = ["ecs:UpdateService"]
     resources = [aws_ecs_service.api.id, aws_ecs_service.worker.id]
+  }
+
+  # The schedule itself is encrypted.
+  statement {
+    sid       = "Key"
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.data.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["scheduler.${var.region}.amazonaws.com"]
+    }
   }
 
   statement {

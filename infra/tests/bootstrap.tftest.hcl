@@ -67,6 +67,23 @@ run "bootstrap" {
     condition     = alltrue([for l in [aws_s3_bucket_lifecycle_configuration.state, aws_s3_bucket_lifecycle_configuration.trail] : length(l.rule) == 1]) && anytrue([for s in data.aws_iam_policy_document.state.statement : s.sid == "TlsOnly" && s.effect == "Deny"]) && anytrue([for s in data.aws_iam_policy_document.trail.statement : s.sid == "TlsOnly"])
     error_message = "Neither bucket is reached in clear."
   }
+
+  assert {
+    condition     = aws_kms_key.this.enable_key_rotation && aws_kms_key.this.deletion_window_in_days == 30
+    error_message = "The account's key rotates, and can be had back for 30 days."
+  }
+
+  assert {
+    condition     = toset([for n in aws_budgets_budget.month[0].notification : "${n.notification_type} ${n.threshold}"]) == toset(["ACTUAL 80", "FORECASTED 100"])
+    error_message = "Somebody hears when 80 % are spent, and when all of it is to be expected."
+  }
+
+  # A plan does not show this: it is looked for in the code.
+  assert {
+    condition = alltrue([for what, file in { "\"aws_s3_bucket\" \"state\"" = "state", "\"aws_kms_key\" \"this\"" = "state", "\"aws_s3_bucket\" \"trail\"" = "trail", "\"aws_ecr_repository\" \"ffp\"" = "main", "\"aws_route53_zone\" \"parent\"" = "main" } :
+    strcontains(split("\n}\n", split("resource ${what} {\n", file("${path.module}/${file}.tf"))[1])[0], "prevent_destroy = true")])
+    error_message = "State, key, trail, images and parent zone can't be destroyed."
+  }
 }
 
 run "off_switches" {

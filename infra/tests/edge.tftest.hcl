@@ -129,6 +129,11 @@ run "edge" {
     error_message = "One address is refused beyond 10,000 requests in 5 minutes."
   }
 
+  assert {
+    condition     = aws_cloudfront_distribution.site.web_acl_id == aws_wafv2_web_acl.this[0].arn && aws_wafv2_web_acl_logging_configuration.this[0].logging_filter[0].default_behavior == "DROP" && toset(flatten([for f in aws_wafv2_web_acl_logging_configuration.this[0].redacted_fields : f.single_header[*].name])) == toset(["authorization", "cookie"])
+    error_message = "The firewall is before the distribution, and logs what it refused, without tokens."
+  }
+
   # Names
 
   assert {
@@ -176,7 +181,7 @@ run "edge" {
   # Logs
 
   assert {
-    condition     = alltrue([for g in concat(values(aws_cloudwatch_log_group.command), values(aws_cloudwatch_log_group.database), [aws_cloudwatch_log_group.flow, aws_cloudwatch_log_group.access]) : g.retention_in_days == 90 && g.kms_key_id == aws_kms_key.data.arn])
+    condition     = alltrue([for g in concat(values(aws_cloudwatch_log_group.command), values(aws_cloudwatch_log_group.database), [aws_cloudwatch_log_group.flow, aws_cloudwatch_log_group.access, aws_cloudwatch_log_group.waf[0]]) : g.retention_in_days == 90 && g.kms_key_id == aws_kms_key.data.arn])
     error_message = "Every log ends and is encrypted."
   }
 

@@ -123,6 +123,11 @@ run "prod" {
     error_message = "Public subnets lead to the internet, private ones to the NAT, isolated ones nowhere."
   }
 
+  assert {
+    condition     = aws_flow_log.this.traffic_type == "ALL"
+    error_message = "prod's flow logs hold what was let through, too."
+  }
+
   # Database
 
   assert {
@@ -198,7 +203,9 @@ run "prod" {
   }
 
   assert {
-    condition     = alltrue([for kind in keys(local.buckets) : anytrue([for s in data.aws_iam_policy_document.bucket[kind].statement : s.sid == "TlsOnly" && s.effect == "Deny"])])
+    condition = alltrue([for kind in keys(local.buckets) : anytrue([for s in data.aws_iam_policy_document.bucket[kind].statement :
+      s.sid == "TlsOnly" && s.effect == "Deny" && s.actions == toset(["s3:*"]) && contains(s.resources, "${aws_s3_bucket.this[kind].arn}/*")
+    && anytrue([for c in s.condition : c.variable == "aws:SecureTransport" && c.values == tolist(["false"])])])])
     error_message = "No bucket is reached in clear."
   }
 
@@ -210,6 +217,11 @@ run "prod" {
   assert {
     condition     = alltrue([for service in ["api", "worker"] : alltrue([for s in data.aws_iam_policy_document.service[service].statement : toset(s.resources) == toset(["arn:aws:s3:::ffp-videos/videos/*", "arn:aws:s3:::ffp-photos/progress-photos/*", "arn:aws:s3:::ffp-uploads/uploads/*"]) if s.sid == "Objects"])])
     error_message = "Services reach objects by prefix."
+  }
+
+  assert {
+    condition     = alltrue([for service in ["api", "worker"] : alltrue([for s in data.aws_iam_policy_document.service[service].statement : s.resources == toset([aws_cognito_user_pool.members.arn]) if s.sid == "Accounts"])])
+    error_message = "Services reach the members' accounts, and no operator's."
   }
 
   # Keys and secrets
@@ -227,6 +239,17 @@ run "prod" {
   assert {
     condition     = { for name, s in aws_secretsmanager_secret.this : name => s.name } == { database = "ffp/prod/database", migrations = "ffp/prod/migrations", identity = "ffp/prod/identity", videos = "ffp/prod/videos", edge = "ffp/prod/edge" }
     error_message = "The five secrets that the platform reads."
+  }
+
+  # A plan does not show these two: they are looked for in the code.
+  assert {
+    condition     = length(flatten([for file in fileset(path.module, "*.tf") : regexall("(?m)^resource \"(aws_secretsmanager_secret_version|random_[a-z]+|tls_[a-z_]+|aws_ssm_parameter|aws_iam_access_key)\"", file("${path.module}/${file}"))])) == 0
+    error_message = "Nothing here makes or writes a secret's value, which would be in the state."
+  }
+
+  assert {
+    condition     = length(regexall("(?s)resource \"terraform_data\" \"customers_data\" \\{[^\n]*\n.*\n  lifecycle \\{\n    prevent_destroy = true\n  \\}\n\\}", file("${path.module}/guard.tf"))) == 1
+    error_message = "The guard of customers' data can't be destroyed."
   }
 
   assert {

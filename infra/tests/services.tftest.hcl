@@ -136,8 +136,14 @@ run "services" {
   }
 
   assert {
-    condition     = !contains(one(data.aws_iam_policy_document.boundary.statement).actions, "*") && !anytrue([for a in one(data.aws_iam_policy_document.boundary.statement).actions : startswith(a, "iam:") || endswith(a, ":*")])
+    condition     = !anytrue(flatten([for s in data.aws_iam_policy_document.boundary.statement : [for a in s.actions : a == "*" || startswith(a, "iam:") || endswith(a, ":*")]]))
     error_message = "The boundary lets no role make roles, nor do everything of a service."
+  }
+
+  assert {
+    condition = (alltrue(flatten([for s in data.aws_iam_policy_document.boundary.statement : [for a in s.actions : s.sid == "Objects" || s.sid == "Secrets" if startswith(a, "s3:") || startswith(a, "secretsmanager:")]]))
+    && alltrue(flatten([for s in data.aws_iam_policy_document.boundary.statement : [for r in s.resources : strcontains(r, ":::ffp-") && strcontains(r, "-prod-123456789012") || strcontains(r, ":secret:ffp/prod/") || strcontains(r, ":secret:rds!") if s.sid != "Services"]])))
+    error_message = "Whatever policy a role is given, it reaches this environment's objects and secrets alone."
   }
 
   # Routes

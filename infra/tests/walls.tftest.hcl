@@ -113,6 +113,11 @@ run "walls" {
   }
 
   assert {
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.logs.rule).apply_server_side_encryption_by_default[0].kms_master_key_id == aws_kms_key.data.arn
+    error_message = "The edge's logs are encrypted with the data key, which no distribution uses."
+  }
+
+  assert {
     condition = alltrue([for kind in ["videos", "photos", "assets"] : anytrue([for s in data.aws_iam_policy_document.bucket[kind].statement :
       s.sid == "Distribution" && s.actions == toset(["s3:GetObject"]) && s.resources == toset(["${aws_s3_bucket.this[kind].arn}/${local.buckets[kind].prefix}*"])
     && flatten([for c in s.condition : c.values if c.variable == "aws:SourceArn" && c.test == "StringEquals"]) == [aws_cloudfront_distribution.site.arn]])])

@@ -16,12 +16,13 @@ terraform {
 provider "aws" {
   region = var.region
 
-  # An emulator asks for no account, has no host name for each bucket, and its 500s are no reason to try for minutes.
+  # An emulator asks for no account, has no host name for each bucket, and its 500s are no reason to try for minutes: twice
+  # more, since it drops a connection now and then.
   access_key                  = var.emulated ? "emulated" : null
   secret_key                  = var.emulated ? "emulated" : null
   skip_credentials_validation = var.emulated
   s3_use_path_style           = var.emulated
-  max_retries                 = var.emulated ? 1 : null
+  max_retries                 = var.emulated ? 3 : null
 
   default_tags {
     tags = local.tags
@@ -36,7 +37,7 @@ provider "aws" {
   secret_key                  = var.emulated ? "emulated" : null
   skip_credentials_validation = var.emulated
   s3_use_path_style           = var.emulated
-  max_retries                 = var.emulated ? 1 : null
+  max_retries                 = var.emulated ? 3 : null
 
   default_tags {
     tags = local.tags
