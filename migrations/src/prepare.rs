@@ -1,5 +1,7 @@
-//! The four roles. Passwords come from the caller (Secrets Manager in the cloud) and are never logged.
+//! The four roles. Passwords come from the caller (Secrets Manager in the cloud) and are never logged, by the server
+//! neither: it is told what it checks a password with, and not the password.
 
+use postgres_protocol::password::scram_sha_256;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::Error;
@@ -41,14 +43,7 @@ pub async fn prepare(admin: &mut PgConnection, passwords: &RolePasswords) -> Res
         if exists.is_none() {
             run(admin, format!("create role {role} login nocreatedb nocreaterole")).await?;
         }
-        // The server quotes the password; `alter role` takes no parameters.
-        let statement: String =
-            sqlx::query_scalar("select format('alter role %I login password %L', $1::text, $2::text)")
-                .bind(role)
-                .bind(password)
-                .fetch_one(&mut *admin)
-                .await?;
-        run(admin, statement).await?;
+        run(admin, password_of(role, password)).await?;
     }
     for (role, statement_timeout, idle_timeout) in TIMEOUTS {
         run(admin, format!("alter role {role} set statement_timeout = '{statement_timeout}'")).await?;
@@ -59,7 +54,8 @@ pub async fn prepare(admin: &mut PgConnection, passwords: &RolePasswords) -> Res
     // logs where one made for these values takes the index of the filter that is given.
     run(admin, "alter role ffp_operator set plan_cache_mode = 'force_custom_plan'".into()).await?;
     let database: String = sqlx::query_scalar("select format('%I', current_database())").fetch_one(&mut *admin).await?;
-    // A master user that is no superuser must be a member of the role it hands things to.
+    // A master user that is no superuser must be a member of the role it hands things to. From PostgreSQL 16 on, having
+    // made a role means being allowed to grant it, also to oneself, and not being a member.
     run(admin, "grant ffp_owner to current_user".into()).await?;
     run(admin, format!("revoke all on database {database} from public")).await?;
     run(admin, format!("grant connect on database {database} to ffp_app, ffp_worker, ffp_operator")).await?;
@@ -70,8 +66,28 @@ pub async fn prepare(admin: &mut PgConnection, passwords: &RolePasswords) -> Res
     Ok(())
 }
 
+/// Lets a role log in with this password. Servers that log changes of the schema write such a statement out, so it holds
+/// the verifier of SCRAM-SHA-256 (RFC 7677), of whose characters none needs quoting.
+fn password_of(role: &str, password: &str) -> String {
+    format!("alter role {role} login password '{}'", scram_sha_256(password.as_bytes()))
+}
+
 /// Runs DDL made of constants, or quoted by the server itself.
 async fn run(admin: &mut PgConnection, statement: String) -> Result<(), Error> {
     admin.execute(AssertSqlSafe(statement)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_in_no_statement() {
+        let statement = password_of("ffp_app", "a';b\"c%");
+        let verifier = statement.strip_prefix("alter role ffp_app login password 'SCRAM-SHA-256$4096:");
+        let verifier = verifier.and_then(|rest| rest.strip_suffix('\'')).unwrap_or_default();
+        assert!(!verifier.is_empty() && !statement.contains("a'"), "{statement}");
+        assert!(verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=$:".contains(&byte)), "{statement}");
+    }
 }

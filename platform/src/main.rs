@@ -1,4 +1,4 @@
-//! The command line: `platform api | worker | migrate | doctor | openapi | dev | operator-token`.
+//! The command line: `platform api | worker | migrate | doctor | openapi | settings | dev | operator-token`.
 
 use std::{
     io::{self, Write},
@@ -28,12 +28,14 @@ enum Command {
     Api,
     /// Run background jobs; SIGTERM drains
     Worker,
-    /// Bring the database's schema up to date, and make its roles if FFP_ADMIN_DATABASE_URL is set
+    /// Bring the database's schema up to date, and make its roles if FFP_ADMIN_DATABASE_URL or its parts are set
     Migrate,
     /// Name everything about the database that would let tenants meet; exit status 1 if there is anything
     Doctor,
     /// Print the OpenAPI document
     Openapi,
+    /// Print the environment variables that api, worker and migrate read, and what else an environment must agree with
+    Settings,
     /// Make two tenants at a running deployment and attack one as the other; exit status 1 if anything leaks
     ProveIsolation(Box<platform::prove::ProveArguments>),
     /// Run everything on this machine: database, AWS emulator, edge, API, worker and demo data
@@ -72,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::ProveIsolation(arguments) => return commands::prove::run(&arguments).await,
         Command::Openapi => io::stdout().write_all(server::document()?.as_bytes())?,
+        Command::Settings => io::stdout().write_all(config::settings::document()?.as_bytes())?,
         #[cfg(feature = "dev")]
         Command::Dev => platform::dev::run().await?,
         #[cfg(feature = "dev")]

@@ -25,12 +25,10 @@ impl<Process: Fn(&str) -> Option<String>> Variables<Process> {
     /// A secret that can't be had or read, or settings of AWS that are missing.
     pub async fn load(process: Process) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(&process);
-        let ids = reader.list(IDS);
-        if ids.is_empty() {
+        let sources = Sources::section(&mut reader);
+        let Some(Sources { ids, aws }) = reader.finish(sources)? else {
             return Ok(Self { process, fetched: HashMap::new() });
-        }
-        let aws = AwsConfig::read(&mut reader);
-        let aws = reader.finish(aws)?;
+        };
         let client = Client::new(&aws.sdk().await);
         let mut fetched = HashMap::new();
         let mut bad = Vec::new();
@@ -47,6 +45,24 @@ impl<Process: Fn(&str) -> Option<String>> Variables<Process> {
     pub fn get(&self, name: &str) -> Option<String> {
         let own = (self.process)(name).filter(|value| !value.trim().is_empty());
         own.or_else(|| self.fetched.get(name).map(|value| value.expose_secret().to_owned()))
+    }
+}
+
+/// Which secrets there are, and how they are reached.
+pub(crate) struct Sources {
+    ids: Vec<String>,
+    aws: AwsConfig,
+}
+
+impl Sources {
+    /// Reads the section; all is well without secrets.
+    pub(crate) fn section(reader: &mut Reader<'_>) -> Option<Option<Self>> {
+        let ids = reader.list(IDS);
+        if ids.is_empty() {
+            return Some(None);
+        }
+        let aws = AwsConfig::read(reader);
+        Some(Some(Self { ids, aws: aws? }))
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! graphile_worker is kept behind this file.
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use graphile_worker::{
     IntoTaskHandlerResult, LocalQueueConfig, RefetchDelayConfig, TaskHandler, Worker as Queue, WorkerContext,
     WorkerOptions as QueueOptions, WorkerRecoveryConfig,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::MissedTickBehavior;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -22,6 +23,8 @@ use crate::{
 
 /// The longest that an idle worker goes without a look into the queue.
 const POLL: Duration = Duration::from_secs(1);
+/// How often a worker says how long the oldest job has waited.
+const REPORT: Duration = Duration::from_secs(60);
 
 /// A job as the queue holds it: `enqueue` wrote the tenant, `gate_enter` the ticket as well.
 #[derive(Serialize, Deserialize)]
@@ -149,7 +152,7 @@ impl WorkerOptions {
     /// The database is away, or its queue was not installed by `platform migrate`.
     pub async fn start(self) -> Result<Worker> {
         let queue = self.options.init().await.map_err(|error| Error::Internal(format!("job queue: {error}")))?;
-        Ok(Worker { queue })
+        Ok(Worker { queue, tenants: self.tenants })
     }
 }
 
@@ -163,10 +166,12 @@ fn idle() -> RefetchDelayConfig {
 /// A worker that is ready to run.
 pub struct Worker {
     queue: Queue,
+    tenants: Tenants,
 }
 
 impl Worker {
-    /// Runs jobs until `shutdown` resolves; jobs in flight get their grace period.
+    /// Runs jobs until `shutdown` resolves; jobs in flight get their grace period. Every minute a line of the log, `queue`,
+    /// says in `oldest_seconds` how long the oldest job that could run has waited.
     ///
     /// # Errors
     /// The queue can't be read any more.
@@ -179,7 +184,35 @@ impl Worker {
         tokio::select! {
             outcome = self.queue.run() => outcome.map_err(|error| Error::Internal(format!("job queue: {error}"))),
             () = stop => Ok(()),
+            never = self.report() => match never {},
         }
+    }
+
+    async fn report(&self) -> Infallible {
+        let mut ticks = tokio::time::interval(REPORT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.waited().await {
+                Ok(waited) => tracing::info!(oldest_seconds = waited.as_secs(), "queue"),
+                Err(error) => tracing::warn!(%error, "nobody knows how long jobs wait"),
+            }
+        }
+    }
+
+    /// How long the oldest of all tenants' jobs has waited since it could have run; zero when none does. A job that is
+    /// running, or was tried for the last time, does not wait; one that waits for its tenant's own jobs does.
+    ///
+    /// # Errors
+    /// A database that is away.
+    pub async fn waited(&self) -> Result<Duration> {
+        let seconds: Option<f64> = sqlx::query_scalar(
+            "select extract(epoch from clock_timestamp() - min(run_at))::float8 \
+             from graphile_worker._private_jobs where is_available and run_at <= now()",
+        )
+        .fetch_one(self.tenants.pool(Door::Worker))
+        .await?;
+        Ok(Duration::try_from_secs_f64(seconds.unwrap_or_default()).unwrap_or_default())
     }
 
     /// Runs the jobs that are due now, and returns.

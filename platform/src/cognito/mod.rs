@@ -36,6 +36,11 @@ pub const ROLE_ATTRIBUTE: &str = "custom:role";
 /// The attribute that names the parent business of the tenant; a UUID or empty.
 pub const PARENT_BUSINESS_ATTRIBUTE: &str = "custom:parentBusinessId";
 
+/// Validity of ID and access tokens, in minutes; the app clients' setting.
+pub const TOKEN_MINUTES: i32 = 15;
+/// Validity of members' refresh tokens, in days; the app client's setting.
+pub const REFRESH_DAYS: i32 = 7;
+
 /// Longest password Cognito takes, in characters (API reference, `SignUp`).
 const MAX_PASSWORD_LENGTH: usize = 256;
 

@@ -1,4 +1,4 @@
-//! `platform migrate`: the roles, if an administrator's URL is given, and the schema.
+//! `platform migrate`: the roles, if an administrator is named, and the schema.
 //!
 //! It works as the schema's owner, who serves no request.
 
@@ -28,7 +28,7 @@ async fn make_roles(config: &PrepareConfig) -> anyhow::Result<()> {
         operator: password(&config.operator),
     };
     let prepared = migrations::prepare_at(config.admin_url.expose_secret(), &passwords).await;
-    prepared.context("with FFP_ADMIN_DATABASE_URL")?;
+    prepared.context("with FFP_ADMIN_DATABASE_URL, or FFP_ADMIN_DATABASE_ADDRESS and its siblings")?;
     tracing::info!("roles are made");
     Ok(())
 }

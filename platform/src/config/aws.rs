@@ -46,10 +46,10 @@ impl AwsConfig {
             None => Some(None),
             Some(_) => reader.url_or("AWS_ENDPOINT_URL", None, false, "the emulator's address, or unset it").map(Some),
         };
-        let keys = match (reader.optional("AWS_ACCESS_KEY_ID"), reader.optional("AWS_SECRET_ACCESS_KEY")) {
+        let keys = match (reader.optional("AWS_ACCESS_KEY_ID"), reader.optional_secret("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => {
-                let session_token = reader.optional("AWS_SESSION_TOKEN").map(SecretString::from);
-                Some(AwsKeys { id, secret: secret.into(), session_token })
+                let session_token = reader.optional_secret("AWS_SESSION_TOKEN");
+                Some(AwsKeys { id, secret, session_token })
             }
             _ => None,
         };

@@ -4,18 +4,19 @@
 //! are made of their settings is decided here, in [`Config::platform`].
 
 mod aws;
+mod migrate;
 mod reader;
 mod sections;
+pub mod settings;
 
-use percent_encoding::percent_decode_str;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tenants::{
     DatabaseConfig, LimitsConfig, Tenants,
     tokens::{Verifier, VerifierOptions},
 };
-use url::Url;
 
 pub use aws::{AwsConfig, AwsKeys};
+pub use migrate::{MigrateConfig, PrepareConfig};
 pub use reader::{BadSetting, ConfigError, Reader};
 pub use sections::{HttpConfig, IdentityConfig, TelemetryConfig, VideosConfig};
 
@@ -27,9 +28,6 @@ use crate::{
     storage::Storage,
     videos::signing::{Signer, SigningKey},
 };
-
-/// The schema's owner, for migrations.
-const OWNER_URL: &str = "FFP_OWNER_DATABASE_URL";
 
 /// Everything that API and worker are told.
 #[derive(Clone, Debug)]
@@ -59,28 +57,31 @@ impl Config {
     /// Every setting that is missing or bad.
     pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
-        let aws = AwsConfig::read(&mut reader);
-        let http = HttpConfig::read(&mut reader);
-        let database = sections::database(&mut reader);
-        let limits = sections::limits(&mut reader);
+        let config = Self::section(&mut reader);
+        reader.finish(config)
+    }
+
+    /// Reads them from one reader.
+    fn section(reader: &mut Reader<'_>) -> Option<Self> {
+        let aws = AwsConfig::read(reader);
+        let http = HttpConfig::read(reader);
+        let database = sections::database(reader);
+        let limits = sections::limits(reader);
         let region = aws.as_ref().map(|aws| aws.region.as_str());
-        let identity = IdentityConfig::read(&mut reader, region);
-        let videos = VideosConfig::read(&mut reader);
+        let identity = IdentityConfig::read(reader, region);
+        let videos = VideosConfig::read(reader);
         let mail_from = reader.text("FFP_MAIL_FROM", "the sender of mail, an address that SES has verified");
         let worker_concurrency = reader.number_or("FFP_WORKER_CONCURRENCY", 4, 1..=64);
-        let config = (|| {
-            Some(Self {
-                aws: aws?,
-                http: http?,
-                database: database?,
-                limits: limits?,
-                identity: identity?,
-                videos: videos?,
-                mail_from: mail_from?,
-                worker_concurrency: worker_concurrency?,
-            })
-        })();
-        reader.finish(config)
+        Some(Self {
+            aws: aws?,
+            http: http?,
+            database: database?,
+            limits: limits?,
+            identity: identity?,
+            videos: videos?,
+            mail_from: mail_from?,
+            worker_concurrency: worker_concurrency?,
+        })
     }
 
     /// Makes the parts of the product. Nothing is called yet: what is away now may be there when it is needed.
@@ -106,72 +107,6 @@ impl Config {
             },
         }))
     }
-}
-
-/// What `platform migrate` is told.
-#[derive(Clone, Debug)]
-pub struct MigrateConfig {
-    /// `FFP_OWNER_DATABASE_URL`: `ffp_owner`, who owns the schema.
-    pub owner_url: SecretString,
-    /// Set by `FFP_ADMIN_DATABASE_URL`: makes the roles first.
-    pub prepare: Option<PrepareConfig>,
-}
-
-/// What making the roles takes.
-#[derive(Clone, Debug)]
-pub struct PrepareConfig {
-    /// Who may make roles: a superuser, or a master user with CREATEROLE.
-    pub admin_url: SecretString,
-    /// `ffp_owner`'s password, taken from its URL, as the others are.
-    pub owner: SecretString,
-    /// `ffp_app`'s password.
-    pub app: SecretString,
-    /// `ffp_worker`'s password.
-    pub worker: SecretString,
-    /// `ffp_operator`'s password.
-    pub operator: SecretString,
-}
-
-impl MigrateConfig {
-    /// Reads what the command needs and nothing more.
-    ///
-    /// # Errors
-    /// Every setting that is missing or bad.
-    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(lookup);
-        let owner_url = reader.database_url(OWNER_URL, Some("ffp_owner"));
-        let prepare = match reader.optional("FFP_ADMIN_DATABASE_URL") {
-            None => Some(None),
-            Some(_) => PrepareConfig::read(&mut reader, owner_url.as_ref()).map(Some),
-        };
-        let config = (|| Some(Self { owner_url: owner_url?, prepare: prepare? }))();
-        reader.finish(config)
-    }
-}
-
-impl PrepareConfig {
-    fn read(reader: &mut Reader<'_>, owner_url: Option<&SecretString>) -> Option<Self> {
-        let admin_url = reader.database_url("FFP_ADMIN_DATABASE_URL", None);
-        let owner = owner_url.and_then(|url| password(reader, OWNER_URL, url));
-        let mut of = |name, role| {
-            let url = reader.database_url(name, Some(role))?;
-            password(reader, name, &url)
-        };
-        let app = of("FFP_DATABASE_URL", "ffp_app");
-        let worker = of("FFP_WORKER_DATABASE_URL", "ffp_worker");
-        let operator = of("FFP_OPERATOR_DATABASE_URL", "ffp_operator");
-        Some(Self { admin_url: admin_url?, owner: owner?, app: app?, worker: worker?, operator: operator? })
-    }
-}
-
-/// The password in a role's URL, which the role is to get.
-fn password(reader: &mut Reader<'_>, name: &str, url: &SecretString) -> Option<SecretString> {
-    let url = Url::parse(url.expose_secret()).ok()?;
-    let password = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
-    if password.is_none() {
-        reader.refuse(name, "has no password", format!("put the one that {} is to have into the URL", url.username()));
-    }
-    password.map(SecretString::from)
 }
 
 /// What `platform doctor` is told: the database.

@@ -1,9 +1,12 @@
 //! Reads settings by name and keeps a list of all that are missing or bad, so that one start tells everything.
 
-use std::{fmt, net::SocketAddr, ops::RangeInclusive, str::FromStr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, ops::RangeInclusive, str::FromStr};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
+
+/// What is wrong with a setting that is not there.
+const MISSING: &str = "is missing";
 
 /// One setting that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,13 @@ pub struct BadSetting {
     pub wrong: String,
     /// What would be right.
     pub right: String,
+}
+
+impl BadSetting {
+    /// Whether it is not there at all.
+    pub fn is_missing(&self) -> bool {
+        self.wrong == MISSING
+    }
 }
 
 /// Every setting that can't be used, in the order in which they are documented.
@@ -44,12 +54,13 @@ impl ConfigError {
 pub struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     bad: Vec<BadSetting>,
+    asked: BTreeMap<String, bool>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader without complaints so far.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, bad: Vec::new() }
+        Self { lookup, bad: Vec::new(), asked: BTreeMap::new() }
     }
 
     /// What was read, if nothing was wrong with any setting.
@@ -63,27 +74,45 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The names of all settings that were asked for, and whether each is a secret.
+    pub fn asked(&self) -> &BTreeMap<String, bool> {
+        &self.asked
+    }
+
+    /// What was wrong so far.
+    pub fn bad(&self) -> &[BadSetting] {
+        &self.bad
+    }
+
     /// Remembers that a setting is wrong.
     pub fn refuse(&mut self, name: &str, wrong: impl Into<String>, right: impl Into<String>) {
         self.bad.push(BadSetting { name: name.to_owned(), wrong: wrong.into(), right: right.into() });
     }
 
     /// A text that may be absent.
-    pub fn optional(&self, name: &str) -> Option<String> {
+    pub fn optional(&mut self, name: &str) -> Option<String> {
+        self.asked.entry(name.to_owned()).or_default();
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// A secret that may be absent.
+    pub fn optional_secret(&mut self, name: &str) -> Option<SecretString> {
+        self.asked.insert(name.to_owned(), true);
+        self.optional(name).map(SecretString::from)
     }
 
     /// A text that must be there.
     pub fn text(&mut self, name: &str, right: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {
-            self.refuse(name, "is missing", format!("set it to {right}"));
+            self.refuse(name, MISSING, format!("set it to {right}"));
         }
         value
     }
 
     /// A secret that must be there.
     pub fn secret(&mut self, name: &str, right: &str) -> Option<SecretString> {
+        self.asked.insert(name.to_owned(), true);
         self.text(name, right).map(SecretString::from)
     }
 
@@ -118,16 +147,22 @@ impl<'a> Reader<'a> {
     }
 
     /// The parts of a comma-separated list; none is fine.
-    pub fn list(&self, name: &str) -> Vec<String> {
+    pub fn list(&mut self, name: &str) -> Vec<String> {
         let value = self.optional(name).unwrap_or_default();
         value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The same, of secrets.
+    pub fn secrets(&mut self, name: &str) -> Vec<SecretString> {
+        self.asked.insert(name.to_owned(), true);
+        self.list(name).into_iter().map(SecretString::from).collect()
     }
 
     /// The URL of a database for one role. The value is never repeated: it holds the role's password.
     pub fn database_url(&mut self, name: &str, role: Option<&str>) -> Option<SecretString> {
         let right = format!("postgres://{}:password@host:5432/database", role.unwrap_or("user"));
-        let value = self.text(name, &right)?;
-        let wrong = match Url::parse(&value) {
+        let value = self.secret(name, &right)?;
+        let wrong = match Url::parse(value.expose_secret()) {
             Ok(url) if !matches!(url.scheme(), "postgres" | "postgresql") => {
                 Some("is not a postgres:// URL".to_owned())
             }
@@ -138,7 +173,7 @@ impl<'a> Reader<'a> {
             Err(_) => Some("is not a URL".to_owned()),
         };
         match wrong {
-            None => Some(value.into()),
+            None => Some(value),
             Some(wrong) => {
                 self.refuse(name, wrong, format!("set it to {right}"));
                 None
@@ -150,7 +185,7 @@ impl<'a> Reader<'a> {
     pub fn url_or(&mut self, name: &str, default: Option<Url>, secure: bool, right: &str) -> Option<Url> {
         let Some(value) = self.optional(name) else {
             if default.is_none() {
-                self.refuse(name, "is missing", format!("set it to {right}"));
+                self.refuse(name, MISSING, format!("set it to {right}"));
             }
             return default;
         };

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tenants::{
     DatabaseConfig, LimitsConfig,
     tokens::{Issuer, IssuerKind},
@@ -14,6 +14,10 @@ use crate::{cognito::PoolSettings, videos::signing::SigningKey};
 
 /// Shortest origin secret that is taken, in characters.
 const MIN_ORIGIN_SECRET: usize = 16;
+/// The internal port, unless another is set.
+pub(super) const METRICS_PORT: u16 = 9464;
+/// Seconds from "not ready" to accepting nothing more, unless another number is set.
+pub(super) const DRAIN_DELAY: u64 = 3;
 /// One gibibyte, in bytes.
 const GIB: i64 = 1 << 30;
 
@@ -42,9 +46,9 @@ impl HttpConfig {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let addr = reader.address_or("FFP_HTTP_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)));
         let public_url = public_url(reader, addr);
-        let metrics_addr = reader.address_or("FFP_METRICS_ADDR", SocketAddr::from(([127, 0, 0, 1], 9464)));
-        let origin_secrets = reader.list("FFP_ORIGIN_SECRETS");
-        if origin_secrets.iter().any(|secret| secret.len() < MIN_ORIGIN_SECRET) {
+        let metrics_addr = reader.address_or("FFP_METRICS_ADDR", SocketAddr::from(([127, 0, 0, 1], METRICS_PORT)));
+        let origin_secrets = reader.secrets("FFP_ORIGIN_SECRETS");
+        if origin_secrets.iter().any(|secret| secret.expose_secret().len() < MIN_ORIGIN_SECRET) {
             let right = format!("use random values of at least {MIN_ORIGIN_SECRET} characters, separated by commas");
             reader.refuse("FFP_ORIGIN_SECRETS", "has a value that can be guessed", right);
         }
@@ -58,13 +62,13 @@ impl HttpConfig {
                 reader.refuse("FFP_CORS_ORIGINS", format!("has `{origin}`"), right);
             }
         }
-        let drain_delay = reader.number_or("FFP_DRAIN_DELAY_SECONDS", 3, 0..=60);
+        let drain_delay = reader.number_or("FFP_DRAIN_DELAY_SECONDS", DRAIN_DELAY, 0..=60);
         let burst_per_minute = reader.number_or("FFP_BURST_PER_MINUTE", 300, 1..=1_000_000);
         Some(Self {
             addr: addr?,
             public_url: public_url?,
             metrics_addr: metrics_addr?,
-            origin_secrets: origin_secrets.into_iter().map(SecretString::from).collect(),
+            origin_secrets,
             cors_origins,
             drain_delay: Duration::from_secs(drain_delay?),
             burst_per_minute: burst_per_minute?,
@@ -221,9 +225,9 @@ impl VideosConfig {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let bucket = reader.text("FFP_VIDEOS_BUCKET", "the name of the bucket that holds videos");
         let key_id = reader.text("FFP_SIGNING_KEY_ID", "the id of the edge's public key");
-        let key_pem = reader.text("FFP_SIGNING_KEY_PEM", "the private key whose public half the edge has, in PEM");
+        let key_pem = reader.secret("FFP_SIGNING_KEY_PEM", "the private key whose public half the edge has, in PEM");
         if let (Some(id), Some(pem)) = (&key_id, &key_pem)
-            && let Err(error) = SigningKey::from_pem(id, pem)
+            && let Err(error) = SigningKey::from_pem(id, pem.expose_secret())
         {
             reader.refuse("FFP_SIGNING_KEY_PEM", "is no usable key", error.to_string());
         }
@@ -232,7 +236,7 @@ impl VideosConfig {
         Some(Self {
             bucket: bucket?,
             key_id: key_id?,
-            key_pem: key_pem?.into(),
+            key_pem: key_pem?,
             limit_business: limit_business?,
             limit_individual: limit_individual?,
         })

@@ -142,14 +142,74 @@ fn members_and_operators_cannot_share_a_pool() {
     assert_eq!(names(&error), ["FFP_OPERATORS_POOL_ID"]);
 }
 
+fn migrate(settings: &[(&str, &str)]) -> Result<MigrateConfig, ConfigError> {
+    let settings: HashMap<&str, &str> = settings.iter().copied().collect();
+    MigrateConfig::read(&|name| settings.get(name).map(|value| (*value).to_owned()))
+}
+
+/// Owner and services with a password each.
+const ROLES: [(&str, &str); 4] = [
+    ("FFP_OWNER_DATABASE_URL", "postgres://ffp_owner:o@db/ffp"),
+    ("FFP_DATABASE_URL", "postgres://ffp_app:a@db/ffp"),
+    ("FFP_WORKER_DATABASE_URL", "postgres://ffp_worker:w@db/ffp"),
+    ("FFP_OPERATOR_DATABASE_URL", "postgres://ffp_operator:o@db/ffp"),
+];
+
+fn migrate_by(admin: &[(&'static str, &'static str)]) -> Result<MigrateConfig, ConfigError> {
+    migrate(&[&ROLES, admin].concat())
+}
+
+#[test]
+fn an_administrator_may_be_given_in_three_parts_whatever_is_in_them() {
+    // As RDS makes passwords: of everything printable but `/`, `@`, `"` and a space.
+    let password = "p%41:#?[]&=+~!$'()*,;<>^`{|}\\";
+    let address = "db.example:5432/ffp?sslmode=verify-full&sslrootcert=/etc/ssl/certs/rds.pem";
+    let config = migrate_by(&[
+        ("FFP_ADMIN_DATABASE_ADDRESS", address),
+        ("FFP_ADMIN_DATABASE_USER", "ffp@admin"),
+        ("FFP_ADMIN_DATABASE_PASSWORD", password),
+    ]);
+    let prepare = config.unwrap().prepare.unwrap();
+    let url = url::Url::parse(prepare.admin_url.expose_secret()).unwrap();
+    let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned();
+    assert_eq!((decoded(url.username()), decoded(url.password().unwrap())), ("ffp@admin".into(), password.into()));
+    assert_eq!((url.host_str(), url.port(), url.path()), (Some("db.example"), Some(5432), "/ffp"));
+    assert_eq!(url.query(), Some("sslmode=verify-full&sslrootcert=/etc/ssl/certs/rds.pem"));
+}
+
+#[test]
+fn a_part_of_the_administrator_that_is_missing_or_too_much_is_named() {
+    let address = ("FFP_ADMIN_DATABASE_ADDRESS", "db:5432/ffp");
+    let (user, password) = (("FFP_ADMIN_DATABASE_USER", "ann"), ("FFP_ADMIN_DATABASE_PASSWORD", "hunter2"));
+    let error = migrate_by(&[address]).unwrap_err();
+    assert_eq!(names(&error), [user.0, password.0]);
+    assert_eq!(names(&migrate_by(&[user, password]).unwrap_err()), [address.0]);
+    let whole = ("FFP_ADMIN_DATABASE_URL", "postgres://ann:hunter2@db/ffp");
+    let error = migrate_by(&[whole, password]).unwrap_err();
+    assert_eq!(names(&error), [whole.0]);
+    assert!(error.to_string().contains(password.0) && !error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn an_address_is_a_host_with_a_database_and_nothing_more() {
+    let by = |address| {
+        migrate_by(&[
+            ("FFP_ADMIN_DATABASE_ADDRESS", address),
+            ("FFP_ADMIN_DATABASE_USER", "ann"),
+            ("FFP_ADMIN_DATABASE_PASSWORD", "secret"),
+        ])
+    };
+    for wrong in ["db:5432", "db:5432/", "postgres://db:5432/ffp", "ann:hunter2@db:5432/ffp", "db:port/ffp", "/ffp"] {
+        let error = by(wrong).unwrap_err();
+        assert_eq!(names(&error), ["FFP_ADMIN_DATABASE_ADDRESS"], "{wrong}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    assert!(by("db/ffp").unwrap().prepare.is_some());
+}
+
 #[test]
 fn migrations_need_the_owner_alone_unless_they_make_the_roles() {
     let owner = "postgres://ffp_owner:p%40ss@db/ffp";
-    let migrate = |settings: &[(&str, &str)]| {
-        let settings: HashMap<String, String> =
-            settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        MigrateConfig::read(&|name| settings.get(name).cloned())
-    };
     assert!(migrate(&[("FFP_OWNER_DATABASE_URL", owner)]).unwrap().prepare.is_none());
 
     let admin = ("FFP_ADMIN_DATABASE_URL", "postgres://postgres:root@db/ffp");

@@ -14,8 +14,10 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 
 use crate::cognito::{
-    CHALLENGE_VALIDITY, Error, PARENT_BUSINESS_ATTRIBUTE, PoolSettings, ROLE_ATTRIBUTE, Result, TENANT_ATTRIBUTE,
+    CHALLENGE_VALIDITY, Error, PARENT_BUSINESS_ATTRIBUTE, PoolSettings, REFRESH_DAYS, ROLE_ATTRIBUTE, Result,
+    TENANT_ATTRIBUTE, TOKEN_MINUTES,
 };
+use crate::identity::MIN_PASSWORD_LENGTH;
 
 /// The local stack's pool of members, by name.
 pub const LOCAL_MEMBERS: &str = "ffp-local-members";
@@ -23,10 +25,6 @@ pub const LOCAL_MEMBERS: &str = "ffp-local-members";
 pub const LOCAL_OPERATORS: &str = "ffp-local-operators";
 /// The app client's name, the same in each pool.
 const CLIENT_NAME: &str = "platform";
-/// Validity of ID and access tokens, in minutes.
-const TOKEN_MINUTES: i32 = 15;
-/// Validity of refresh tokens, in days.
-const REFRESH_DAYS: i32 = 7;
 
 /// The local stack's two pools.
 #[derive(Clone, Debug)]
@@ -127,7 +125,7 @@ async fn create_pool(client: &Client, name: &str, kind: Kind) -> Result<String> 
     let recovery = RecoveryOptionType::builder().priority(1).name(RecoveryOptionNameType::VerifiedEmail);
     let password = PasswordPolicyType::builder()
         // Length alone (NIST SP 800-63B); `identity::password` checks the same before Cognito is asked.
-        .minimum_length(10)
+        .minimum_length(MIN_PASSWORD_LENGTH as i32)
         .require_lowercase(false)
         .require_uppercase(false)
         .require_numbers(false)

@@ -13,13 +13,16 @@ use crate::config::{ConfigError, HttpConfig, Reader, TelemetryConfig};
 
 /// Variables that the local stack alone decides. A value in the user's environment, meant for another deployment,
 /// must not reach it: it could lead to a database or an account that is not local.
-const OURS: [&str; 22] = [
+const OURS: [&str; 25] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_REGION",
     "AWS_ENDPOINT_URL",
     "FFP_ADMIN_DATABASE_URL",
+    "FFP_ADMIN_DATABASE_ADDRESS",
+    "FFP_ADMIN_DATABASE_USER",
+    "FFP_ADMIN_DATABASE_PASSWORD",
     "FFP_OWNER_DATABASE_URL",
     "FFP_DATABASE_URL",
     "FFP_WORKER_DATABASE_URL",

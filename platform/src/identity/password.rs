@@ -19,13 +19,17 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
 static PLACES: LazyLock<Arc<Semaphore>> =
     LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(1, |all| all.get() / 2).max(1))));
 
+/// Shortest password, in characters; the user pool's policy says the same.
+pub const MIN_LENGTH: usize = 10;
+
 const MESSAGE: &str = "must be 10 to 256 characters, without control characters and without spaces at its ends";
 
 /// The user pools' policy, checked here first: whether a password is refused must not depend on whether its address
 /// is known. Length and nothing else, as NIST SP 800-63B asks.
 pub fn acceptable(password: &str) -> Result<(), ValidationError> {
     let length = password.chars().count();
-    let good = (10..=256).contains(&length) && password.trim() == password && !password.chars().any(char::is_control);
+    let good =
+        (MIN_LENGTH..=256).contains(&length) && password.trim() == password && !password.chars().any(char::is_control);
     if good { Ok(()) } else { Err(ValidationError::new("password").with_message(MESSAGE.into())) }
 }
 

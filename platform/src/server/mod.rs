@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use assemble::{MAX_BODY_BYTES, REQUEST_LIMIT, router, router_with};
 pub use health::Health;
+pub(crate) use origin::PROOF as ORIGIN_HEADER;
 pub use origin::{Client, ClientAddress};
 pub use public::document;
 
@@ -38,7 +39,7 @@ use crate::{Platform, config::HttpConfig, usage::Keeper};
 
 /// How long requests in flight may take once nothing new is accepted. With the delay before it this fits into the 30
 /// s that container services leave between SIGTERM and SIGKILL.
-const DRAIN_LIMIT: Duration = Duration::from_secs(25);
+pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(25);
 
 /// Why the server did not start or ended.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tenants::http::Problem;
 
 /// What the edge sends to prove itself.
-const PROOF: &str = "x-origin-verify";
+pub(crate) const PROOF: &str = "x-origin-verify";
 /// What the edge says about the viewer, `address:port`, an IPv6 address without brackets.
 const VIEWER: &str = "cloudfront-viewer-address";
 /// Asked by load balancers and container services, which do not come through the edge.

@@ -48,7 +48,7 @@ use crate::Result;
 /// URLs to watch a video by that were handed out.
 const STREAMED: Meter = Meter("videos.streamed");
 /// How long an upload may stay unfinished.
-const UPLOAD_TIME: Duration = Duration::hours(24);
+pub(crate) const UPLOAD_TIME: Duration = Duration::hours(24);
 
 /// Adds a video that is yet to be uploaded, and the job that collects it if it never is. Answers its id.
 ///

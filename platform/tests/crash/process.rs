@@ -38,8 +38,8 @@ impl Process {
             .arg(command)
             .env_clear()
             .envs(inherited)
-            .envs(environment)
             .env("FFP_LOG", "warn,platform::faults=trace")
+            .envs(environment)
             .envs(fault.map(|fault| ("FFP_FAULT", fault)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -101,7 +101,12 @@ impl Process {
     }
 
     /// Stops it with SIGTERM and answers which points it passed, in order.
-    pub async fn stop(mut self) -> Vec<String> {
+    pub async fn stop(self) -> Vec<String> {
+        self.finish().await.iter().filter_map(|line| passed(line)).collect()
+    }
+
+    /// Stops it with SIGTERM and answers all lines that it wrote.
+    pub async fn finish(mut self) -> Vec<String> {
         let pid = self.child.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
         assert!(sent.success());
@@ -110,8 +115,7 @@ impl Process {
         for reader in &mut self.readers {
             reader.await.unwrap();
         }
-        let lines = self.lines.lock().unwrap();
-        lines.iter().filter_map(|line| passed(line)).collect()
+        std::mem::take(&mut *self.lines.lock().unwrap())
     }
 
     async fn end(&mut self) -> ExitStatus {

@@ -7,7 +7,7 @@ use moka::sync::Cache;
 use crate::TenantId;
 
 /// Requests per minute of a tenant about which nothing is known, while the database is away; the column's default.
-const UNKNOWN: u32 = 1000;
+pub const UNKNOWN: u32 = 1000;
 /// How long a limit counts as known, in microseconds: an operator's change shows within 5 s on every instance.
 const AGE: u64 = 3_000_000;
 

@@ -27,6 +27,7 @@ use metrics::counter;
 pub use clock::{Clock, Hand};
 pub use gcra::{Rate, Verdict};
 pub(crate) use limits::TenantLimits;
+pub use limits::UNKNOWN as DEFAULT_LIMIT;
 
 use self::{
     local::Local,

@@ -297,7 +297,7 @@ async fn a_hot_read_is_planned_once_and_not_for_each_value() {
         "select generic_plans || ' for any, ' || custom_plans || ' for one' as one \
          from pg_prepared_statements where statement like '% from member where full_name = $1'",
     );
-    let mut db = TestDb::with_connections(1).await;
+    let db = TestDb::with_connections(1).await;
     let (acme, globex) = (db.owner(ACME).await, db.owner(GLOBEX).await);
     for tenant in [&acme, &globex, &acme] {
         assert_eq!(tenant.fetch::<One<i64>>(&NAMED, &[&"nobody of this name"]).await.unwrap().remove(0).0, 0);

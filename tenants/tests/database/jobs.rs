@@ -173,6 +173,27 @@ async fn a_failed_job_is_kept_and_tried_again() {
 }
 
 #[tokio::test]
+async fn the_age_of_the_queue_is_that_of_the_oldest_job_of_all_tenants_that_could_run() {
+    let mut db = TestDb::new().await;
+    let worker = worker(&db, &Seen::default()).await;
+    let (acme, globex) = (db.member(ACME, Role::Owner).await, db.member(GLOBEX, Role::Owner).await);
+    assert_eq!(worker.waited().await.unwrap(), Duration::ZERO, "there is none");
+    let mut age = async |tenant: &Tenant, key: &str, set: &str| {
+        order(tenant, key, 1).await.unwrap();
+        db.execute(&format!("update graphile_worker._private_jobs set {set} where key like '%:{key}'")).await;
+        worker.waited().await.unwrap().as_secs()
+    };
+    assert_eq!(age(&acme, "running", "locked_at = now(), run_at = now() - interval '3 hours'").await, 0);
+    assert_eq!(age(&acme, "given-up", "attempts = max_attempts, run_at = now() - interval '2 hours'").await, 0);
+    assert_eq!(age(&acme, "later", "run_at = now() + interval '1 hour'").await, 0);
+    let (first, second) = (
+        age(&globex, "ready", "run_at = now() - interval '1000 s'").await,
+        age(&acme, "ready-later", "run_at = now() - interval '500 s'").await,
+    );
+    assert!((1000..1400).contains(&first) && (1000..1400).contains(&second), "{first} {second}");
+}
+
+#[tokio::test]
 async fn the_worker_sees_its_queue_and_tenants_only_one_at_a_time() {
     let db = TestDb::new().await;
     order(&db.member(ACME, Role::Owner).await, "k", 1).await.unwrap();

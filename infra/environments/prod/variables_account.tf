@@ -1,0 +1,1 @@
+../../platform/variables_account.tf

@@ -1,0 +1,1 @@
+../platform/aws.tfmock.hcl
