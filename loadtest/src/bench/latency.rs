@@ -5,9 +5,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Bench, blocking, peers::Peer, say, stack::Server, steady};
+use super::{Bench, highest, peers::Peer, say, stack::Server, steady};
 use crate::{
-    load::{self, Outcome, Request},
+    load::{Outcome, Request},
     report::results::{Latency, median},
     seeded::{Read, Seeded},
 };
@@ -28,7 +28,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Latency>> {
         }
         let alive = [Request::get("/livez", "")];
         let rate = all.first().map_or(0.0, |point| point.highest * SHARE);
-        let highest = highest(bench, server.addr, &alive).await?;
+        let highest = usual(bench, server.addr, &alive).await?;
         all.push(at(bench, &server, "alive", &alive, highest, rate).await?);
     }
     match Peer::Fastify.start(stack, plan.large, &seeded).await {
@@ -45,17 +45,15 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Latency>> {
 /// One contender's latency for a kind of read, at its own pace.
 async fn of(bench: &Bench, server: &Server, read: Read, seeded: &Seeded) -> anyhow::Result<Latency> {
     let requests = seeded.requests(read);
-    let highest = highest(bench, server.addr, &requests).await?;
+    let highest = usual(bench, server.addr, &requests).await?;
     at(bench, server, read.name(), &requests, highest, highest * SHARE).await
 }
 
 /// The middle of several rounds: a single one varies too much to take a share of.
-async fn highest(bench: &Bench, addr: SocketAddr, requests: &[Request]) -> anyhow::Result<f64> {
-    let span = bench.plan.span();
+async fn usual(bench: &Bench, addr: SocketAddr, requests: &[Request]) -> anyhow::Result<f64> {
     let mut rates = Vec::new();
     for _ in 0..bench.plan.rounds.min(ROUNDS) {
-        let list = requests.to_vec();
-        rates.push(blocking(move || load::closed(addr, &list, span)?.all_good()).await?.rate());
+        rates.push(highest(addr, requests, bench.plan.span()).await?);
     }
     Ok(median(&rates))
 }

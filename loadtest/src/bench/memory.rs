@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Bench, blocking, usage::Usage};
+use super::{Bench, blocking, highest, usage::Usage};
 use crate::{
     load::{self, Span},
     report::results::Memory,
@@ -18,8 +18,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Memory> {
     let seeded = stack.seeded(plan.large).await?;
     let server = stack.platform(plan.large, &seeded).await?;
     let (addr, requests) = (server.addr, seeded.mixed());
-    let (list, span) = (requests.clone(), plan.span());
-    let highest = blocking(move || load::closed(addr, &list, span)?.all_good()).await?.rate();
+    let highest = highest(addr, &requests, plan.span()).await?;
 
     let span = Span { warm: Duration::ZERO, measured: plan.memory, ..plan.span() };
     let began = Instant::now();

@@ -209,6 +209,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + 
     tokio::task::spawn_blocking(work).await?
 }
 
+/// How many requests a second are answered in a round as fast as it goes, all of them well.
+async fn highest(addr: SocketAddr, requests: &[Request], span: Span) -> anyhow::Result<f64> {
+    let requests = requests.to_vec();
+    Ok(blocking(move || load::closed(addr, &requests, span)?.all_good()).await?.rate())
+}
+
 /// Rounds at a constant rate are repeated this often at most.
 const TRIES: usize = 3;
 /// Of the wanted rate, to count as held.

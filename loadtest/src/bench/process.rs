@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    process::{Pid, Signal, kill_process_group},
+    thread::{CpuSet, sched_getaffinity},
+};
 
 use crate::load::{Connection, Request};
 
@@ -112,26 +115,19 @@ impl Drop for Process {
 
 /// A service that is measured, on so many processors and no others.
 pub(super) fn service(program: &Path, processors: usize) -> anyhow::Result<Command> {
-    let allowed = allowed(&std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?);
+    let ours = sched_getaffinity(None).context("cannot ask which processors we may use")?;
+    let allowed: Vec<_> = (0..CpuSet::MAX_CPU)
+        .filter(|&processor| ours.is_set(processor))
+        .map(|processor| processor.to_string())
+        .collect();
     ensure!(
         (1..=allowed.len()).contains(&processors),
         "the measured service can have 1 to {} processors, not {processors}",
         allowed.len()
     );
-    let list: Vec<_> = allowed[..processors].iter().map(ToString::to_string).collect();
     let mut command = Command::new("taskset");
-    command.arg("--cpu-list").arg(list.join(",")).arg(program);
+    command.arg("--cpu-list").arg(allowed[..processors].join(",")).arg(program);
     Ok(command)
-}
-
-/// The processors that a process may use, by the text that the kernel has on it.
-fn allowed(status: &str) -> Vec<usize> {
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
-    let ranges = list.trim().split(',').filter_map(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(first.parse().ok()?..=last.parse().ok()?)
-    });
-    ranges.flatten().collect()
 }
 
 /// Runs a program to its end. Answers what it wrote to standard output.
@@ -145,13 +141,16 @@ pub(super) fn output(name: &str, command: &mut Command) -> anyhow::Result<String
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn allowed_processors_are_read_one_by_one_and_in_ranges() {
-        assert_eq!(allowed("Name:\tx\nCpus_allowed_list:\t0-2,5,7-8\n"), [0, 1, 2, 5, 7, 8]);
-        assert_eq!(allowed("Name:\tx\n"), [0; 0]);
+    fn a_service_is_held_to_the_processors_that_it_is_given() {
+        let count = |processors| output("nproc", &mut service(Path::new("nproc"), processors).unwrap()).unwrap();
+        assert_eq!(count(1), "1");
+        let all = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(count(all), all.to_string());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Whether a thousand times more tenants and rows can be noticed: the same reads, at the same rate, in a small and in a
 //! large database, each behind a platform of its own, in turns.
 
-use super::{Bench, blocking, say, stack::Server, steady};
+use super::{Bench, highest, say, stack::Server, steady};
 use crate::{
-    load::{self, Request},
+    load::Request,
     report::results::{Scaled, Scaling, median},
     seeded::Read,
 };
@@ -19,8 +19,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Scaling> {
     let mut reads = Vec::new();
     for read in [Read::Point, Read::Page] {
         let lists = [small.requests(read), large.requests(read)];
-        let (addr, list, span) = (servers[1].addr, lists[1].clone(), plan.span());
-        let highest = blocking(move || load::closed(addr, &list, span)?.all_good()).await?.rate();
+        let highest = highest(servers[1].addr, &lists[1], plan.span()).await?;
         let mut found = Err(anyhow::anyhow!("no rate was tried"));
         for share in SHARES {
             found = at(bench, &servers, &lists, highest * share).await;
