@@ -3,16 +3,12 @@
 It keeps everything in memory and checks no signature, so these calls carry none.
 """
 
-import hashlib
 import json
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -24,6 +20,7 @@ from .children import tail
 
 REQUIREMENTS = pathlib.Path(__file__).parents[2] / "emulator.requirements.txt"
 SERVER = pathlib.Path(__file__).with_name("moto_server.py")
+VENV = pathlib.Path(__file__).parents[1] / "venv"
 # What is in front of an operation's name, by service.
 TARGETS = {
     "cognito-idp": "AWSCognitoIdentityProviderService",
@@ -36,27 +33,10 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def python():
     """The interpreter that has moto; installed once for each list of requirements and each Python."""
-    wanted = REQUIREMENTS.read_bytes() + os.path.realpath(sys.executable).encode()
-    name = "moto-" + hashlib.sha256(wanted).hexdigest()[:16]
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME") or "/tmp", ".cache")
-    cache = pathlib.Path(os.environ.get("FFP_CACHE_DIR") or os.path.join(home, "ffp"))
-    interpreter = cache / name / "bin/python"
-    if interpreter.exists():
-        return interpreter
-    print("installing moto (once)", flush=True)
-    cache.mkdir(parents=True, exist_ok=True)
-    # A name of its own, so that two of them, or one that was killed, don't meet; modules do not mind the move.
-    with tempfile.TemporaryDirectory(prefix=name + ".", dir=cache) as work:
-        venv = pathlib.Path(work, "venv")
-        pip = ["-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
-        for command in ([sys.executable, "-I", "-m", "venv", venv], [venv / "bin/python", *pip, "--requirement", REQUIREMENTS]):
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            if done.returncode:
-                raise Failure(f"moto can't be installed from PyPI: {(done.stdout.strip().splitlines() or ['no reason given'])[-1]}")
-        if not interpreter.exists():
-            shutil.rmtree(cache / name, ignore_errors=True)
-            venv.rename(cache / name)
-    return interpreter
+    made = subprocess.run([VENV, "moto", REQUIREMENTS], stdout=subprocess.PIPE, text=True)
+    if made.returncode:
+        raise Failure("moto, to which everything is applied, can't be had.")
+    return pathlib.Path(made.stdout.strip())
 
 
 def cli(interpreter, scratch):
