@@ -3,7 +3,7 @@
 
 mod tools;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::videos::signing::{
     HASH_ALGORITHM, Ipv4Cidr, KeyError, Policy, Resource, SignError, Signer, SigningKey, Slot, Viewing, object_url,
@@ -289,15 +289,25 @@ fn debug_output_holds_neither_keys_nor_grants() {
 
 #[test]
 fn four_to_five_minutes_are_left_at_any_moment_and_two_after_the_renewal() {
+    let viewing = viewing();
     for now in END..END + 180 {
-        let slot = Slot::at(now);
+        let slot = Slot::at(viewing, now);
         let left = slot.expires_at - now;
         assert!((241..=300).contains(&left), "{now}: {left}");
         assert!(slot.renew_at > now + 60 && slot.renew_at < slot.expires_at - 60, "{now}");
         // A player that renews on time gets a signature that reaches further.
-        assert!(Slot::at(slot.renew_at).expires_at > slot.expires_at);
+        assert!(Slot::at(viewing, slot.renew_at).expires_at > slot.expires_at);
     }
-    assert_eq!(Slot::at(u64::MAX).expires_at, u64::MAX);
+    assert_eq!(Slot::at(viewing, u64::MAX).expires_at, u64::MAX);
+    assert_eq!(Slot::at(viewing, 0).start, 0);
+}
+
+#[test]
+fn viewings_are_signed_anew_and_renewed_at_different_seconds_of_the_minute() {
+    let of = |video| Viewing { tenant: Uuid::from_u128(7 << 64), video: Uuid::from_u128(video) };
+    let renewals: BTreeSet<u64> = (0..60).map(|video| Slot::at(of(video), END).renew_at).collect();
+    assert_eq!(renewals.len(), 60, "of 60 viewings none may renew in the same second as another");
+    assert!(renewals.iter().all(|at| (END + 120..=END + 180).contains(at)));
 }
 
 #[test]
@@ -305,21 +315,27 @@ fn a_minute_shares_a_signature_but_never_across_tenants_videos_objects_or_keys()
     // ECDSA signs differently each time, so equal text proves that it came out of the cache.
     let pem = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout"], "");
     let signer = Signer::new(SigningKey::from_pem("K1", &pem).unwrap());
-    let (start, viewing) = (Slot::at(END).start, viewing());
+    let viewing = viewing();
+    let start = Slot::at(viewing, END).start;
+    // Others whose minute begins with this one's: nothing but the viewing tells them apart.
+    let alike = |other: &dyn Fn() -> Viewing| {
+        std::iter::repeat_with(other).find(|other| Slot::at(*other, start) == Slot::at(viewing, start)).unwrap()
+    };
+    let other_tenant = alike(&|| Viewing { tenant: Uuid::new_v4(), ..viewing });
+    let other_video = alike(&|| Viewing { video: Uuid::new_v4(), ..viewing });
     let first = signer.object(viewing, URL, start).unwrap();
     assert_eq!(signer.object(viewing, URL, start + 59).unwrap(), first);
     assert_eq!(query(&first.url)["Expires"], first.slot.expires_at.to_string());
 
     let differs = |viewing, url: &str, now| assert_ne!(signer.object(viewing, url, now).unwrap().url, first.url);
-    differs(Viewing { tenant: Uuid::now_v7(), ..viewing }, URL, start);
-    differs(Viewing { video: Uuid::now_v7(), ..viewing }, URL, start);
+    differs(other_tenant, URL, start);
+    differs(other_video, URL, start);
     differs(viewing, &format!("{URL}?v=2"), start);
     differs(viewing, URL, start + 60);
 
     let cookies = signer.prefix(viewing, FOLDER, start).unwrap();
     assert_eq!(signer.prefix(viewing, FOLDER, start + 1).unwrap(), cookies);
-    let other = Viewing { tenant: Uuid::now_v7(), ..viewing };
-    assert_ne!(signer.prefix(other, FOLDER, start).unwrap().cookies, cookies.cookies);
+    assert_ne!(signer.prefix(other_tenant, FOLDER, start).unwrap().cookies, cookies.cookies);
 
     signer.rotate(SigningKey::from_pem("K2", &pem).unwrap());
     let rotated = signer.object(viewing, URL, start).unwrap();

@@ -80,18 +80,19 @@ impl Signer {
         self.cookies.invalidate_all();
     }
 
-    /// The signed URL of one object for the slot that holds `now` (epoch seconds).
+    /// The signed URL of one object for the viewing's slot that holds `now` (epoch seconds).
     ///
     /// Says nothing of access: check it before every call, also when renewing.
     ///
     /// # Errors
     /// See [`Resource::object`].
     pub fn object(&self, viewing: Viewing, url: &str, now: u64) -> Result<SignedObject, SignError> {
-        let (key, slot) = (self.current(), Slot::at(now));
+        let (key, slot) = (self.current(), Slot::at(viewing, now));
         let mut entry = entry(viewing, &key, Resource::object(url)?, slot);
         if sabotage::on(Leak::SignedKey) {
-            entry.viewing = Viewing { tenant: Uuid::nil(), video: Uuid::nil() };
-            entry.resource = Resource::object("https://any.example/object")?;
+            let anybody = Viewing { tenant: Uuid::nil(), video: Uuid::nil() };
+            let any = Resource::object("https://any.example/object")?;
+            entry = Entry { viewing: anybody, resource: any, slot: Slot::at(anybody, now), ..entry };
         }
         if sabotage::on(Leak::SignedPrefix) {
             let everything = Resource::prefix(&url.replace(url.splitn(5, '/').last().unwrap_or_default(), ""))?;
@@ -102,14 +103,14 @@ impl Signer {
         Ok(SignedObject { url, slot })
     }
 
-    /// Signed cookies for everything below `folder_url` (ends in `/`) for the slot that holds `now` (epoch seconds).
+    /// Signed cookies for everything below `folder_url` (ends in `/`) for the viewing's slot that holds `now` (epoch seconds).
     ///
     /// Says nothing of access: check it before every call, also when renewing.
     ///
     /// # Errors
     /// See [`Resource::prefix`].
     pub fn prefix(&self, viewing: Viewing, folder_url: &str, now: u64) -> Result<SignedPrefix, SignError> {
-        let (key, slot) = (self.current(), Slot::at(now));
+        let (key, slot) = (self.current(), Slot::at(viewing, now));
         let resource = Resource::prefix(folder_url)?;
         let policy = Policy::custom(resource.clone(), slot.expires_at)?;
         let entry = entry(viewing, &key, resource, slot);

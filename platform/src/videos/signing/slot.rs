@@ -1,4 +1,6 @@
-//! Time slots: everyone who asks within the same minute gets the same signature.
+//! Time slots: everyone of a tenant who asks for a video within the same minute gets the same signature.
+
+use super::Viewing;
 
 /// Length of a slot in seconds.
 const SLOT: u64 = 60;
@@ -22,9 +24,15 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The slot that holds `now` (epoch seconds).
-    pub fn at(now: u64) -> Self {
-        let start = now - now % SLOT;
+    /// The slot of `viewing` that holds `now` (epoch seconds).
+    ///
+    /// Each viewing's minutes begin at a second of their own, the same on every instance. If all began at the full minute,
+    /// every player of every tenant would renew in that second, and everything that is watched be signed anew.
+    pub fn at(viewing: Viewing, now: u64) -> Self {
+        let phase = (viewing.tenant.as_u128() ^ viewing.video.as_u128()) % u128::from(SLOT);
+        // Below SLOT, so it fits.
+        let into = (now % SLOT + SLOT - phase as u64) % SLOT;
+        let start = now.saturating_sub(into);
         Self { start, expires_at: start.saturating_add(VALIDITY), renew_at: start.saturating_add(RENEWAL) }
     }
 }
