@@ -115,14 +115,16 @@ pub struct Span {
 pub fn closed(to: SocketAddr, requests: &[Request], span: Span) -> anyhow::Result<Outcome> {
     let begin = Instant::now();
     let (counts_from, end) = (begin + span.warm, begin + span.warm + span.measured);
-    each_connection(to, span, |n, connection, outcome| {
-        // Connections start at different places of the list, or all would ask for the same at once.
-        for request in requests.iter().cycle().skip(n * requests.len() / span.connections) {
+    // All take from one list, as at a constant rate: with a place of its own each, a few callers are asked for at a time.
+    let next = AtomicU64::new(0);
+    each_connection(to, span, |_, connection, outcome| {
+        loop {
             let sent = Instant::now();
             if sent >= end {
                 break;
             }
-            let answer = ask(connection, to, request);
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let answer = ask(connection, to, &requests[n as usize % requests.len()]);
             let answered = Instant::now();
             // What began before and ended within counts, and what began within and ended after does not.
             if answered >= counts_from && answered < end {
