@@ -1,15 +1,18 @@
-"""moto's server, with one answer put right, whose root S3 calls a result: the SDK for Rust takes no other name.
+"""moto's server, with two things put right: the root of one answer of S3, which moto calls a result and the SDK for Rust
+takes under no other name; and a request that comes again because its answer was lost, which AWS answers as it did before and
+moto would do twice.
 
 Run by the interpreter that has moto.
 """
 
 import sys
 
+import moto.server
 from moto.s3.responses import S3Response
-from moto.server import main
 
 WRONG, RIGHT = "CompleteMultipartUploadResponse", "CompleteMultipartUploadResult"
 serialized = S3Response.serialized
+serve = moto.server.run_simple
 
 
 def corrected(self, result):
@@ -21,5 +24,29 @@ def corrected(self, result):
     return status, headers, body
 
 
+def remembering(app):
+    """Answers a request that an SDK sends again, under the id that it keeps for all attempts, as the first time."""
+    answers = {}
+
+    def answer(environ, start_response):
+        call = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
+        if call is None or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return app(environ, start_response)
+        if call not in answers:
+            said = []
+            body = b"".join(app(environ, lambda status, headers, error=None: said.append((status, headers))))
+            # What failed may be tried again.
+            if not said[0][0].startswith("2"):
+                start_response(*said[0])
+                return [body]
+            answers[call] = (*said[0], body)
+        status, headers, body = answers[call]
+        start_response(status, headers)
+        return [body]
+
+    return answer
+
+
 S3Response.serialized = corrected
-main(sys.argv[1:])
+moto.server.run_simple = lambda host, port, app, **options: serve(host, port, remembering(app), **options)
+moto.server.main(sys.argv[1:])
