@@ -72,12 +72,21 @@ resource "aws_ecr_repository" "ffp" {
 resource "aws_ecr_lifecycle_policy" "ffp" {
   repository = aws_ecr_repository.ffp.name
   policy = jsonencode({
-    rules = [{
-      rulePriority = 1
-      description  = "Fifty releases to go back to"
-      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 50 }
-      action       = { type = "expire" }
-    }]
+    # ECR does not know what runs. `deploy` gives what it brings to prod a second tag, so that pushes don't drive it out.
+    rules = [
+      {
+        rulePriority = 1
+        description  = "Of what was brought to prod, a hundred to go back to"
+        selection    = { tagStatus = "tagged", tagPrefixList = ["ffp-prod-"], countType = "imageCountMoreThan", countNumber = 100 }
+        action       = { type = "expire" }
+      },
+      {
+        rulePriority = 2
+        description  = "Of the rest, the last fifty"
+        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 50 }
+        action       = { type = "expire" }
+      },
+    ]
   })
 }
 

@@ -144,6 +144,20 @@ class Environment:
         answer = self.aws("ecs", "describe-task-definition", "--task-definition", family)
         return answer["taskDefinition"]["containerDefinitions"][0]["image"].rsplit(":", 1)[1]
 
+    def keep_image(self, tag):
+        """Gives the image that is brought to prod a tag by which the registry keeps it: ECR does not know what runs."""
+        if self.outputs["name"] != "ffp-prod":
+            return
+        found = self.aws("ecr", "batch-get-image", "--repository-name", "ffp", "--image-ids", f"imageTag={tag}").get("images")
+        if not found:
+            raise Refused(f"the registry has no image {tag}: push it first, as infra/RUNBOOKS.md says")
+        manifest = found[0]["imageManifest"]
+        try:
+            self.aws("ecr", "put-image", send={"repositoryName": "ffp", "imageTag": f"ffp-prod-{tag}", "imageManifest": manifest})
+        except AwsError as refusal:
+            if refusal.code != "ImageAlreadyExistsException":
+                raise
+
     def counts(self, names):
         """What each service should run at this moment."""
         answer = self.aws("ecs", "describe-services", "--cluster", self.cluster, "--services", *names)

@@ -34,6 +34,11 @@ run "bootstrap" {
   }
 
   assert {
+    condition     = jsondecode(aws_ecr_lifecycle_policy.ffp.policy).rules[0].selection.tagPrefixList == ["ffp-prod-"] && jsondecode(aws_ecr_lifecycle_policy.ffp.policy).rules[1].rulePriority > jsondecode(aws_ecr_lifecycle_policy.ffp.policy).rules[0].rulePriority
+    error_message = "What was brought to prod is not driven out by what was only built."
+  }
+
+  assert {
     condition     = aws_ecr_repository.ffp.image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.ffp.image_scanning_configuration[0].scan_on_push
     error_message = "A tag is never moved, and every image is scanned."
   }
