@@ -52,6 +52,8 @@ ARG REVISION=unknown
 LABEL org.opencontainers.image.title="FFP platform" org.opencontainers.image.revision="${REVISION}"
 USER 10001:10001
 WORKDIR /tmp
+# Fargate mounts a volume here, which is root's unless the image says that it is one: then it is as Debian's /tmp, everybody's.
+VOLUME ["/tmp"]
 # SIGTERM drains: 3 s in which it is still found, and then what is in flight.
 STOPSIGNAL SIGTERM
 EXPOSE 8080 9464

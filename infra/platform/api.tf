@@ -11,6 +11,10 @@ locals {
     "ANY /api/v1/admin/{proxy+}" = "operators"
   }
 
+  # A page of another origin asks before it calls, without a token. Without a route of its own that question would come to
+  # the authorizer, as any method does.
+  preflight = length(local.cors_origins) > 0 ? ["OPTIONS /api/v1/{proxy+}"] : []
+
   issuers = {
     members   = { pool = aws_cognito_user_pool.members, client = aws_cognito_user_pool_client.platform }
     operators = { pool = aws_cognito_user_pool.operators, client = aws_cognito_user_pool_client.operators }
@@ -54,7 +58,7 @@ resource "aws_apigatewayv2_authorizer" "this" {
 }
 
 resource "aws_apigatewayv2_route" "public" {
-  for_each = toset(local.public_routes)
+  for_each = toset(concat(local.public_routes, local.preflight))
 
   api_id             = aws_apigatewayv2_api.this.id
   route_key          = each.key

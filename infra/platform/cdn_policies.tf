@@ -110,6 +110,11 @@ resource "aws_cloudfront_public_key" "media" {
 
   name        = "${local.name}-${each.key}"
   encoded_key = "${trimspace(each.value)}\n"
+
+  # A key leaves the group before it goes: CloudFront deletes none that is in use. Names differ, so both may be there.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # Two keys at most: what was signed with the last one opens until it expires.

@@ -172,10 +172,53 @@ data "aws_iam_policy_document" "ci" {
     sid    = "Customers"
     effect = "Deny"
     actions = concat(
-      ["cognito-idp:AdminGetUser", "cognito-idp:AdminInitiateAuth", "cognito-idp:AdminSetUserPassword", "cognito-idp:ListUsers", "secretsmanager:GetSecretValue"],
+      ["cognito-idp:Admin*", "cognito-idp:ListUsers*", "secretsmanager:GetSecretValue"],
       local.is_disposable ? [] : ["kms:DisableKey", "kms:ScheduleKeyDeletion", "rds:DeleteDBInstance", "rds:DeleteDBInstanceAutomatedBackup", "cognito-idp:DeleteUserPool"],
     )
     resources = ["*"]
+  }
+
+  # What is another environment's, or another engineer's: everything carries whose it is, by the provider's default tags. What
+  # can't carry it, and services that don't ask for it, only an account of its own keeps apart (infra/README.md).
+  dynamic "statement" {
+    for_each = { Environment = [var.environment, "account"], Owner = [var.name == "" ? "ffp" : var.name] }
+
+    content {
+      sid       = "Other${statement.key}"
+      effect    = "Deny"
+      actions   = ["*"]
+      resources = ["*"]
+
+      condition {
+        test     = "StringNotEquals"
+        variable = "aws:ResourceTag/${statement.key}"
+        values   = statement.value
+      }
+
+      condition {
+        test     = "Null"
+        variable = "aws:ResourceTag/${statement.key}"
+        values   = ["false"]
+      }
+    }
+  }
+
+  # What all environments share is bootstrap's to change.
+  statement {
+    sid    = "Account"
+    effect = "Deny"
+    actions = [
+      "kms:CreateGrant", "kms:DeleteAlias", "kms:DisableKey", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource",
+      "kms:UntagResource", "kms:UpdateAlias", "logs:Delete*", "logs:PutRetentionPolicy", "route53:DeleteHostedZone", "sns:DeleteTopic",
+      "sns:SetTopicAttributes",
+    ]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = ["account"]
+    }
   }
 }
 

@@ -17,7 +17,7 @@ locals {
   auth_flows = concat(["ALLOW_ADMIN_USER_PASSWORD_AUTH"], var.emulated ? ["ALLOW_REFRESH_TOKEN_AUTH"] : [])
 
   # Cognito's own sender takes 50 mails a day, which is for environments without a domain.
-  sender = local.has_domain ? aws_ses_domain_identity.this[0].arn : null
+  sender = one(concat(aws_ses_domain_identity_verification.this[*].arn, var.emulated ? aws_ses_domain_identity.this[*].arn : []))
 }
 
 resource "aws_cognito_user_pool" "members" {

@@ -25,6 +25,24 @@ resource "aws_ses_domain_dkim" "this" {
   domain = aws_ses_domain_identity.this[0].domain
 }
 
+resource "aws_route53_record" "mail_identity" {
+  count = local.has_domain ? 1 : 0
+
+  zone_id = aws_route53_zone.this[0].zone_id
+  name    = "_amazonses.${var.domain}"
+  type    = "TXT"
+  ttl     = 3600
+  records = [aws_ses_domain_identity.this[0].verification_token]
+}
+
+# Cognito takes no sender that is not verified, so the members' pool waits for this. Emulators verify nothing.
+resource "aws_ses_domain_identity_verification" "this" {
+  count = local.has_domain && !var.emulated ? 1 : 0
+
+  domain     = aws_ses_domain_identity.this[0].domain
+  depends_on = [aws_route53_record.mail_identity, aws_route53_record.dkim, aws_route53_record.delegation]
+}
+
 resource "aws_ses_email_identity" "this" {
   count = local.has_address ? 1 : 0
 

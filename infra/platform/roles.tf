@@ -160,7 +160,8 @@ data "aws_iam_policy_document" "service" {
     resources = [for kind, prefix in local.used : "${aws_s3_bucket.this[kind].arn}/${prefix}*"]
   }
 
-  # With the right to list, an object that is not there is a 404 and not a 403.
+  # With the right to list, an object that is not there is a 404 and not a 403. Asking for one object, and for uploads under
+  # way, brings no prefix that a condition could see: the bucket holds nothing else than its prefix.
   dynamic "statement" {
     for_each = local.used
 
@@ -170,7 +171,7 @@ data "aws_iam_policy_document" "service" {
       resources = [aws_s3_bucket.this[statement.key].arn]
 
       condition {
-        test     = "StringLike"
+        test     = "StringLikeIfExists"
         variable = "s3:prefix"
         values   = ["${statement.value}*"]
       }

@@ -129,9 +129,9 @@ variable "cache_class" {
 }
 
 variable "api_throttle" {
-  description = "Requests per second over all clients, and the burst above, that the HTTP API passes on. A tenant's own throttle is the platform's."
+  description = "Requests per second over all clients, and the burst above, that the HTTP API passes on: far more than all tenants together are promised, since who is refused here is not who asks too much. A tenant's own throttle is the platform's."
   type        = object({ rate = number, burst = number })
-  default     = { rate = 200, burst = 400 }
+  default     = { rate = 2000, burst = 4000 }
 
   validation {
     condition     = var.api_throttle.rate >= 1 && var.api_throttle.burst >= var.api_throttle.rate && var.api_throttle.rate <= 10000

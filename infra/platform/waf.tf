@@ -120,6 +120,11 @@ resource "aws_wafv2_web_acl" "this" {
     metric_name                = local.name
     sampled_requests_enabled   = true
   }
+
+  # Switched off, it leaves the distribution before it goes: AWS deletes none that is in use.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # What was refused, and by which rule; what was let through is in the edge's log.

@@ -164,6 +164,18 @@ run "edge" {
   }
 
   assert {
+    condition     = aws_route53_record.mail_identity[0].name == "_amazonses.app.example.com" && aws_route53_record.mail_identity[0].type == "TXT" && aws_ses_domain_identity_verification.this[0].domain == "app.example.com" && aws_cognito_user_pool.members.email_configuration[0].source_arn == aws_ses_domain_identity_verification.this[0].arn
+    error_message = "The members' pool waits until SES has seen that the domain is ours."
+  }
+
+  # A plan does not show in which order things go.
+  assert {
+    condition = alltrue([for what, file in { "\"aws_cloudfront_public_key\" \"media\"" = "cdn_policies", "\"aws_wafv2_web_acl\" \"this\"" = "waf" } :
+    strcontains(split("\n}\n", split("resource ${what} {\n", file("${path.module}/${file}.tf"))[1])[0], "create_before_destroy = true")])
+    error_message = "A key leaves its group, and the firewall the distribution, before it is deleted: AWS deletes nothing that is in use."
+  }
+
+  assert {
     condition     = aws_cognito_user_pool.members.email_configuration[0].email_sending_account == "DEVELOPER" && aws_cognito_user_pool.members.email_configuration[0].from_email_address == "FFP <no-reply@app.example.com>"
     error_message = "Cognito sends by SES, as the platform does."
   }

@@ -220,6 +220,12 @@ run "prod" {
   }
 
   assert {
+    condition = alltrue([for service in ["api", "worker"] : alltrue([for s in data.aws_iam_policy_document.service[service].statement : alltrue([for c in s.condition :
+    c.test == "StringLikeIfExists" && c.variable == "s3:prefix" && contains(["videos/*", "progress-photos/*", "uploads/*"], one(c.values))]) && length(s.condition) == 1 if contains(s.actions, "s3:ListBucket")])])
+    error_message = "Services list below their prefix; a request that has no prefix, as for uploads under way, is not one for another."
+  }
+
+  assert {
     condition     = alltrue([for service in ["api", "worker"] : alltrue([for s in data.aws_iam_policy_document.service[service].statement : s.resources == toset([aws_cognito_user_pool.members.arn]) if s.sid == "Accounts"])])
     error_message = "Services reach the members' accounts, and no operator's."
   }

@@ -131,6 +131,24 @@ run "services" {
   }
 
   assert {
+    condition     = alltrue([for s in data.aws_iam_policy_document.ci[0].statement : contains(s.actions, "cognito-idp:Admin*") && contains(s.actions, "cognito-idp:ListUsers*") if s.sid == "Customers"])
+    error_message = "It makes, changes and sees nobody's account."
+  }
+
+  assert {
+    condition = alltrue([for tag, own in { Environment = tolist(["prod", "account"]), Owner = tolist(["ffp"]) } : anytrue([for s in data.aws_iam_policy_document.ci[0].statement :
+      s.effect == "Deny" && s.actions == toset(["*"]) && s.resources == toset(["*"])
+      && anytrue([for c in s.condition : c.test == "StringNotEquals" && c.variable == "aws:ResourceTag/${tag}" && tolist(c.values) == own])
+    && anytrue([for c in s.condition : c.test == "Null" && c.variable == "aws:ResourceTag/${tag}" && tolist(c.values) == tolist(["false"])])])])
+    error_message = "It touches nothing that carries another environment's tag, or another engineer's."
+  }
+
+  assert {
+    condition     = anytrue([for s in data.aws_iam_policy_document.ci[0].statement : s.effect == "Deny" && contains(s.actions, "kms:PutKeyPolicy") && anytrue([for c in s.condition : c.variable == "aws:ResourceTag/Environment" && tolist(c.values) == tolist(["account"])])])
+    error_message = "What all environments share it uses and does not change."
+  }
+
+  assert {
     condition     = [for s in data.aws_iam_policy_document.ci[0].statement : s.resources if s.sid == "OwnState"] == [toset(["arn:aws:s3:::ffp-state-123456789012/prod/terraform.tfstate", "arn:aws:s3:::ffp-state-123456789012/prod/terraform.tfstate.tflock"])]
     error_message = "It reads and writes its own environment's state."
   }
@@ -149,8 +167,8 @@ run "services" {
   # Routes
 
   assert {
-    condition     = toset(keys(aws_apigatewayv2_route.public)) == toset(["ANY /api/v1/auth/{proxy+}", "ANY /api/v1/webhooks/{proxy+}", "GET /livez", "GET /readyz", "GET /health", "GET /docs/{proxy+}", "GET /openapi.json", "$default"]) && alltrue([for r in aws_apigatewayv2_route.public : r.authorization_type == "NONE"])
-    error_message = "Without a token: sign-in, webhooks, health, documentation and pages, and nothing else."
+    condition     = toset(keys(aws_apigatewayv2_route.public)) == toset(["OPTIONS /api/v1/{proxy+}", "ANY /api/v1/auth/{proxy+}", "ANY /api/v1/webhooks/{proxy+}", "GET /livez", "GET /readyz", "GET /health", "GET /docs/{proxy+}", "GET /openapi.json", "$default"]) && alltrue([for r in aws_apigatewayv2_route.public : r.authorization_type == "NONE"])
+    error_message = "Without a token: sign-in, webhooks, health, documentation, pages and what browsers ask before a call, and nothing else."
   }
 
   assert {
@@ -174,8 +192,8 @@ run "services" {
   }
 
   assert {
-    condition     = aws_apigatewayv2_stage.this.default_route_settings[0].throttling_rate_limit == 200 && aws_apigatewayv2_stage.this.default_route_settings[0].throttling_burst_limit == 400
-    error_message = "All clients together are throttled."
+    condition     = aws_apigatewayv2_stage.this.default_route_settings[0].throttling_rate_limit == 2000 && aws_apigatewayv2_stage.this.default_route_settings[0].throttling_burst_limit == 4000
+    error_message = "All clients together are throttled, at more than a hundred tenants are promised."
   }
 
   assert {

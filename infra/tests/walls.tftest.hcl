@@ -162,6 +162,12 @@ run "walls" {
   # Containers
 
   assert {
+    condition = alltrue(flatten([for task in aws_ecs_task_definition.this : [for mount in jsondecode(task.container_definitions)[0].mountPoints :
+    strcontains(file("${path.module}/../../Dockerfile"), "VOLUME [\"${mount.containerPath}\"]")]]))
+    error_message = "What is mounted is a volume of the image's: otherwise Fargate gives it to root, and tasks are not root."
+  }
+
+  assert {
     condition = alltrue([for task in aws_ecs_task_definition.this : alltrue([for c in jsondecode(task.container_definitions) :
     c.readonlyRootFilesystem && c.user == "10001:10001" && c.linuxParameters.capabilities.drop == ["ALL"]])])
     error_message = "Containers run as nobody, on a file system that they can't write, without capabilities."

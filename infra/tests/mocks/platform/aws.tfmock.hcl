@@ -99,6 +99,10 @@ mock_resource "aws_ses_domain_identity" {
   defaults = { arn = "arn:aws:ses:us-east-1:123456789012:identity/mocked" }
 }
 
+mock_resource "aws_ses_domain_identity_verification" {
+  defaults = { arn = "arn:aws:ses:us-east-1:123456789012:identity/verified" }
+}
+
 mock_resource "aws_ses_domain_dkim" {
   defaults = { dkim_tokens = ["one", "two", "three"] }
 }
