@@ -32,15 +32,15 @@ def remembering(app):
         call = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
         if call is None or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return app(environ, start_response)
-        if call not in answers:
+        found = answers.get(call)
+        if found is None:
             said = []
             body = b"".join(app(environ, lambda status, headers, error=None: said.append((status, headers))))
+            found = (*said[0], body)
             # What failed may be tried again.
-            if not said[0][0].startswith("2"):
-                start_response(*said[0])
-                return [body]
-            answers[call] = (*said[0], body)
-        status, headers, body = answers[call]
+            if found[0].startswith("2"):
+                answers[call] = found
+        status, headers, body = found
         start_response(status, headers)
         return [body]
 
