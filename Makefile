@@ -28,7 +28,7 @@ check:
 	python3 scripts/check-licences.py
 	python3 scripts/check-advisories.py
 
-# How fast it is beside what people would use instead, into loadtest/REPORT.md and report.html: about 40 minutes.
+# How fast it is beside what people would use instead, into loadtest/REPORT.md and report.html: about an hour.
 # QUICK=1 tries it in some 8; ONLY=latency,packets repeats these sections
 bench:
 	scripts/install-programs
