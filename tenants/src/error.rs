@@ -1,6 +1,7 @@
 //! The crate's one error, and how the database's own words become an answer.
 
 use sea_orm::{DbErr, RuntimeErr};
+use sqlx::postgres::PgDatabaseError;
 
 use crate::http::Problem;
 
@@ -58,7 +59,8 @@ impl Error {
             Self::Refused(problem) => problem,
             Self::Unavailable(what) => Problem::unavailable(what),
             Self::Database(error) => match sqlx_error(&error) {
-                Some(cause) if is_outage(cause) => Problem::unavailable("the database"),
+                // The connection has forgotten the statement by then: the next try prepares it anew.
+                Some(cause) if is_outage(cause) || is_stale_statement(cause) => Problem::unavailable("the database"),
                 Some(sqlx::Error::Database(cause)) if cause.code().is_some_and(|code| is_contention(&code)) => {
                     Problem::busy(AT_A_TIME)
                 }
@@ -123,6 +125,18 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
 /// 57P01-57P03 shutting down or starting, 53300 too many connections, class 08 connection exceptions
 pub(crate) fn is_outage_code(code: &str) -> bool {
     matches!(code, "57P01" | "57P02" | "57P03" | "53300") || code.starts_with("08")
+}
+
+/// "cached plan must not change result type", in the server's language; among other things that are not supported.
+pub(crate) const STALE_STATEMENT: &str = "0A000";
+
+/// Whether the statement only has to be prepared again: a table was changed under it. The routine tells it from whatever
+/// else is not supported, in any language.
+pub(crate) fn is_stale_statement(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|cause| cause.try_downcast_ref::<PgDatabaseError>())
+        .is_some_and(|cause| (cause.code(), cause.routine()) == (STALE_STATEMENT, Some("RevalidateCachedQuery")))
 }
 
 /// lock_timeout, statement_timeout, deadlock, serialization failure

@@ -14,6 +14,7 @@ mod doctor;
 mod error;
 pub mod fetch;
 mod gate;
+mod guard;
 pub mod http;
 mod ids;
 mod jobs;

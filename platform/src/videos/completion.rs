@@ -9,7 +9,7 @@ use tenants::{Tenant, TenantTx, http::Problem};
 use uuid::Uuid;
 
 use super::{
-    Model, SentParts, Status, audit,
+    Model, SentParts, Status, audit, columns,
     examine::examine,
     find_own, jobs, look, one,
     probe::{Container, Probe, Refusal},
@@ -123,9 +123,12 @@ async fn settle(tx: &TenantTx, row: &Model, outcome: Outcome) -> Result<Option<M
     let settled = match &outcome {
         Outcome::Accepted(probe) => accept(tx, row, probe).await?,
         Outcome::Refused { code, detail } => {
-            let text = "update video set status = 'rejected', rejection_code = $3, rejection_detail = $4, \
-                        version = version + 1, updated_at = now() \
-                        where tenant_id = $1 and id = $2 and status = 'uploading' returning *";
+            let text = concat!(
+                "update video set status = 'rejected', rejection_code = $3, rejection_detail = $4, \
+                 version = version + 1, updated_at = now() \
+                 where tenant_id = $1 and id = $2 and status = 'uploading' returning ",
+                columns!()
+            );
             one(tx, text, [row.tenant_id.into(), row.id.into(), (*code).into(), detail.clone().into()]).await?
         }
     };
@@ -155,9 +158,12 @@ async fn accept(tx: &TenantTx, row: &Model, probe: &Probe) -> Result<Option<Mode
     };
     // The probe bounds the sides; 0 would show that it no longer does.
     let pixels = |side: u32| Value::from(i32::try_from(side).unwrap_or_default());
-    let text = "update video set status = 'ready', container = $3, video_codec = $4, audio_codec = $5, width = $6, \
-                height = $7, duration_seconds = $8, version = version + 1, updated_at = now() \
-                where tenant_id = $1 and id = $2 and status = 'uploading' returning *";
+    let text = concat!(
+        "update video set status = 'ready', container = $3, video_codec = $4, audio_codec = $5, width = $6, \
+         height = $7, duration_seconds = $8, version = version + 1, updated_at = now() \
+         where tenant_id = $1 and id = $2 and status = 'uploading' returning ",
+        columns!()
+    );
     let values = [
         row.tenant_id.into(),
         row.id.into(),

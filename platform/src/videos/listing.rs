@@ -8,7 +8,7 @@ use tenants::{
 };
 use utoipa::IntoParams;
 
-use super::{Model, Scope};
+use super::{Model, Scope, columns};
 use crate::Result;
 
 /// Which videos are listed.
@@ -52,8 +52,11 @@ impl ListQuery {
     }
 }
 
-const LIST: &str = "select * from video where tenant_id = $1 and id < $2 and ($3::text is null or title ilike $3) \
-                    order by id desc limit $4";
+const LIST: &str = concat!(
+    "select ",
+    columns!(),
+    " from video where tenant_id = $1 and id < $2 and ($3::text is null or title ilike $3) order by id desc limit $4"
+);
 
 /// One page of the videos that the tenant owns itself, for those who watch nothing: operators, of the library.
 ///

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     Actor, Error, TenantId, error,
+    guard::guard,
     sabotage::{self, Leak},
-    tx,
 };
 
 /// Who asks and how: for this transaction only, and before anything else in it.
@@ -181,7 +181,7 @@ impl Connection {
     /// Has a statement prepared and answers its place.
     async fn prepare(&mut self, text: &'static str) -> Result<usize, Failure> {
         if !self.statements.is_empty() {
-            tx::guard(text).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
+            guard(text).map_err(|refusal| Failure::Broken(refusal.to_string()))?;
         }
         let name = format!("hot{}", self.named);
         self.named += 1;
@@ -345,7 +345,7 @@ impl Failure {
     /// Whether the statement only has to be prepared again: a table was changed under it ("cached plan must not change
     /// result type", in the server's language).
     pub(super) fn is_stale_statement(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "0A000")
+        matches!(self, Self::Refused { code, .. } if code == error::STALE_STATEMENT)
     }
 
     /// Whether the connection no longer knows a statement that was prepared on it: whatever stands between here and the

@@ -113,6 +113,65 @@ async fn a_read_scope_writes_nothing() {
     assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
 }
 
+/// Adds a column to a table whose rows a connection has read before.
+async fn widen(db: &mut TestDb, tenant: &Tenant) {
+    db.execute(
+        "create table extra_table (tenant_id uuid);
+         insert into extra_table values (null);
+         grant select, update on extra_table to ffp_app",
+    )
+    .await;
+    assert_eq!(columns(tenant, "select * from extra_table").await.unwrap(), ["tenant_id"]);
+    assert_eq!(columns(tenant, TOUCH).await.unwrap(), ["tenant_id"]);
+    db.execute("alter table extra_table add column extra int").await;
+}
+
+const TOUCH: &str = "update extra_table set tenant_id = null returning *";
+
+async fn columns(tenant: &Tenant, text: &'static str) -> Result<Vec<String>, Error> {
+    tenant.write(async |tx| Ok(tx.sql(text, []).await?[0].column_names())).await
+}
+
+#[tokio::test]
+async fn a_statement_whose_table_was_changed_is_prepared_again_as_the_first_of_its_transaction() {
+    let mut db = TestDb::with_connections(1).await;
+    let (acme, globex) = (db.as_owner(ACME).await, db.as_owner(GLOBEX).await);
+    widen(&mut db, &acme).await;
+    let seen = globex
+        .read(async |tx| {
+            let columns = tx.sql("select * from extra_table", []).await?[0].column_names();
+            let who = tx.sql("select current_setting('app.tenant_id') as who, (select count(*) from tenant where kind <> 'platform') as seen", []).await?;
+            let refused = tx.run(TOUCH, []).await.map_err(Error::from);
+            Ok::<_, Error>((columns, who[0].try_get::<String>("", "who")?, who[0].try_get::<i64>("", "seen")?, refused))
+        })
+        .await
+        .unwrap();
+    assert_eq!(seen.0, ["tenant_id", "extra"]);
+    assert_eq!((seen.1, seen.2), (GLOBEX.id.to_string(), 1), "the transaction that began anew is the same tenant's");
+    assert!(is_sqlstate(&seen.3.unwrap_err(), "25006"), "and reads only, like the one before");
+    assert_eq!(columns(&acme, TOUCH).await.unwrap(), ["tenant_id", "extra"], "all that was prepared is forgotten");
+}
+
+#[tokio::test]
+async fn a_changed_table_later_in_a_transaction_is_an_answer_to_try_again_and_the_next_try_succeeds() {
+    let mut db = TestDb::with_connections(1).await;
+    let (acme, globex) = (db.as_owner(ACME).await, db.as_owner(GLOBEX).await);
+    widen(&mut db, &acme).await;
+    let work = async |tenant: &Tenant| {
+        tenant
+            .write(async |tx| {
+                rename(tx, "Renamed").await?;
+                Ok::<_, Error>(tx.sql(TOUCH, []).await?[0].column_names())
+            })
+            .await
+    };
+    let refused = work(&acme).await.unwrap_err().into_problem();
+    assert_eq!((refused.status.as_u16(), refused.slug), (503, "unavailable"));
+    assert_eq!(names(&mut db).await, ["A gym", "A gym"]);
+    assert_eq!(work(&globex).await.unwrap(), ["tenant_id", "extra"]);
+    assert_eq!(work(&acme).await.unwrap(), ["tenant_id", "extra"]);
+}
+
 #[tokio::test]
 async fn a_transaction_dropped_in_the_middle_of_a_query_leaves_nothing_behind() {
     let mut db = TestDb::with_connections(1).await;
