@@ -36,6 +36,7 @@ use tenants::{
 };
 use uuid::Uuid;
 
+use entity::columns;
 pub use entity::{Model, Status};
 pub use listing::{Filter, list};
 pub use object::{ContentType, MAX_SIZE, PART_SIZE, SentPart, SentParts};
@@ -173,10 +174,18 @@ pub async fn edit(tx: &TenantTx, id: Uuid, changes: VideoChanges, if_match: &IfM
     if title == row.title && description == row.description {
         return Ok(row);
     }
-    let text = "update video set title = $3, description = $4, version = version + 1, updated_at = now() \
-                where tenant_id = $1 and id = $2 returning *";
+    let text = concat!(
+        "update video set title = $3, description = $4, version = version + 1, updated_at = now() \
+         where tenant_id = $1 and id = $2 returning ",
+        columns!()
+    );
     let values = [row.tenant_id.into(), row.id.into(), title.into(), description.into()];
-    one(tx, text, values).await?.ok_or_else(|| Problem::not_found().into())
+    let edited = one(tx, text, values).await?.ok_or_else(Problem::not_found)?;
+    let changed = [("title", edited.title != row.title), ("description", edited.description != row.description)];
+    let changed: Vec<_> = changed.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect();
+    audit(tx, "video.edited", id, serde_json::json!({ "changed": changed, "from": row.title, "to": edited.title }))
+        .await?;
+    Ok(edited)
 }
 
 /// Shows the video to athletes. Publishing again changes nothing.
@@ -189,8 +198,11 @@ pub async fn publish(tx: &TenantTx, id: Uuid) -> Result<Model> {
     if row.published_at.is_some() {
         return Ok(row);
     }
-    let text = "update video set published_at = now(), version = version + 1, updated_at = now() \
-                where tenant_id = $1 and id = $2 returning *";
+    let text = concat!(
+        "update video set published_at = now(), version = version + 1, updated_at = now() \
+         where tenant_id = $1 and id = $2 returning ",
+        columns!()
+    );
     let published = one(tx, text, [row.tenant_id.into(), row.id.into()]).await?;
     audit(tx, "video.published", id, serde_json::json!({})).await?;
     published.ok_or_else(|| Problem::not_found().into())
@@ -236,7 +248,7 @@ fn not_ready(detail: &str) -> crate::Error {
     Problem::conflict("not-ready", "The video is not ready.").detail(detail).into()
 }
 
-/// The video that a statement ending in `returning *` touched.
+/// The video that a statement has touched which returns `columns!()`.
 async fn one(tx: &TenantTx, text: &'static str, values: impl IntoIterator<Item = Value>) -> Result<Option<Model>> {
     let rows = tx.sql(text, values).await?;
     Ok(rows.first().map(|row| Model::from_query_result(row, "")).transpose()?)

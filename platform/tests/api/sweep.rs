@@ -233,7 +233,10 @@ async fn case(app: &TestApp, operation: &str) -> Case {
                 ("GET", "") => (None, 200),
                 ("PATCH", "") => (Some(json!({"title": "Renamed"})), 200),
                 ("DELETE", "" | "/publication") => (None, 204),
-                ("PUT", "/publication") => (None, 200),
+                ("PUT", "/publication") => {
+                    app.operator().delete(&format!("{LIBRARY}/{own}/publication")).await.assert(204);
+                    (None, 200)
+                }
                 _ => panic!("{operation} is missing from the sweep's table"),
             };
             Case::on(Operator, path, &own, &foreign, body, status)
@@ -246,9 +249,13 @@ async fn case(app: &TestApp, operation: &str) -> Case {
             let (body, status) = match (method, path.trim_start_matches("/api/v1/admin/tenants/{id}")) {
                 ("GET", "" | "/members") => (None, 200),
                 ("PUT", "/suspension") => (Some(json!({"reason": "Unpaid"})), 200),
-                ("DELETE", "/suspension") => (None, 204),
+                ("DELETE", "/suspension") => {
+                    let path = format!("/api/v1/admin/tenants/{}/suspension", acme.tenant_id());
+                    app.operator().put(&path, &json!({"reason": "Unpaid"})).await.assert(200);
+                    (None, 204)
+                }
                 ("PUT", "/throttle") => (Some(json!({"requests_per_minute": 100})), 200),
-                ("PUT", "/quotas") => (Some(json!({"limits": {}})), 200),
+                ("PUT", "/quotas") => (Some(json!({"limits": {"plan.generate": 7}})), 200),
                 ("PUT", "/storage") => (Some(json!({"limit_bytes": 5000})), 200),
                 _ => panic!("{operation} is missing from the sweep's table"),
             };
@@ -392,6 +399,8 @@ async fn sweep(operation: &str) -> usize {
     }
     assert_eq!(globex(&app).await, before, "{operation} changed another tenant");
 
+    const ACTS: &str = "select count(*) from audit where actor_role = 'operator'";
+    let acts = app.count(ACTS).await;
     let answer = call(rightful, path, case.body).await;
     assert_eq!(answer.status.as_u16(), case.status, "{operation}, rightly: {}", answer.text);
     for secret in [app.globex().tenant_id(), "@globex.example"] {
@@ -399,6 +408,13 @@ async fn sweep(operation: &str) -> usize {
         assert!(!told, "{operation}, rightly: {}", answer.text);
     }
     assert_eq!(globex(&app).await, before, "{operation}, rightly, changed another tenant");
+    if case.who == Who::Operator && method != Method::GET {
+        assert_eq!(
+            app.count(ACTS).await - acts,
+            1,
+            "{operation}: every act of an operator's is in the audit log, once"
+        );
+    }
     attempts
 }
 
