@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, Value};
 use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use crate::{Tenant, TenantTx};
 
@@ -33,6 +34,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// What it needs besides the tenant: the feature's clients.
     type Context: Clone + Send + Sync + 'static;
+
+    /// The use of an allowance that it was ordered with ([`quotas::take`](crate::quotas::take)), if it was with one. When
+    /// the queue gives the job up, the worker gives that back: who asked has got nothing. An operator who has it tried
+    /// again after that gives it away.
+    fn take(&self) -> Option<Uuid> {
+        None
+    }
 
     /// Does the work. It may run more than once, so each step must bear repetition. `tenant` is the tenant that
     /// ordered it, opened as the system.

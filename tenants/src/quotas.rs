@@ -2,7 +2,8 @@
 //!
 //! A feature declares `const PLAN: Quota = Quota::per(5, hours(24), "plan.generate")` and takes one inside its own write
 //! transaction: `quotas::take(tx, PLAN).await?`. The take exists if and only if the write does, so a crash between the
-//! two takes nothing. Work that fails later through no fault of the member gives it back: [`refund`].
+//! two takes nothing. Work that fails later through no fault of the member gives it back: the worker that of a job which it
+//! gives up ([`Job::take`](crate::Job::take)), and whoever knows it sooner by [`refund`].
 
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub const fn hours(hours: u64) -> Duration {
 /// One use of an allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Take {
-    /// What [`refund`] takes; a job keeps it in its payload.
+    /// What [`refund`] takes. A job keeps it in its payload and answers it by [`Job::take`](crate::Job::take).
     pub id: Uuid,
     /// How many may be taken in a window.
     pub limit: u32,

@@ -2,8 +2,14 @@
 //!
 //! graphile_worker is kept behind this file.
 
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::{AssertUnwindSafe, resume_unwind},
+    time::Duration,
+};
 
+use futures::FutureExt;
 use graphile_worker::{
     IntoTaskHandlerResult, LocalQueueConfig, RefetchDelayConfig, TaskHandler, Worker as Queue, WorkerContext,
     WorkerOptions as QueueOptions, WorkerRecoveryConfig,
@@ -14,8 +20,9 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    Actor, Error, Job, JobError, Result, TenantId, Tenants,
+    Actor, Error, Job, JobError, Result, Tenant, TenantId, Tenants,
     gate::{self, Attempt, HEARTBEAT, Passage},
+    quotas,
     sabotage::{self, Leak},
     scope::Door,
     usage,
@@ -72,12 +79,19 @@ impl<J: Job> TaskHandler for Ordered<J> {
         };
         let span = tracing::info_span!("job", kind = J::KIND, tenant = %self.tenant_id, job = ctx.job().id());
         async {
+            let take = self.payload.take();
             let work = self.payload.run(tenant.clone(), given.context);
-            let passage = match self.ticket {
-                None => Ok(Passage::Ran(work.await)),
-                Some(ticket) => gate::pass(&tenant, ticket, attempt, work).await,
-            };
-            let outcome = match passage {
+            let passage = AssertUnwindSafe(async {
+                match self.ticket {
+                    None => Ok(Passage::Ran(work.await)),
+                    Some(ticket) => gate::pass(&tenant, ticket, attempt, work).await,
+                }
+            });
+            let passage = passage.catch_unwind().await;
+            if attempt.is_last && matches!(&passage, Err(_) | Ok(Err(_) | Ok(Passage::Ran(Err(_))))) {
+                give_back(&tenant, take).await;
+            }
+            let outcome = match passage.unwrap_or_else(|panic| resume_unwind(panic)) {
                 Ok(Passage::Ran(outcome)) => outcome,
                 Ok(Passage::PutBack) => {
                     tracing::debug!("no slot of the gate is free, the job waits");
@@ -100,6 +114,16 @@ impl<J: Job> TaskHandler for Ordered<J> {
         }
         .instrument(span)
         .await
+    }
+}
+
+/// The allowance of work that is given up.
+async fn give_back(tenant: &Tenant, take: Option<Uuid>) {
+    let Some(take) = take else { return };
+    match tenant.write(async |tx| quotas::refund(tx, take).await).await {
+        Ok(true) => tracing::info!("the job is given up, its allowance is given back"),
+        Ok(false) => tracing::info!("the job is given up, its allowance was given back before"),
+        Err(error) => tracing::error!(%error, %take, "the job is given up, and its allowance was not given back"),
     }
 }
 

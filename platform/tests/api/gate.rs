@@ -21,12 +21,23 @@ use crate::support::{Answer, TestApp, User};
 pub const WORK: Quota = Quota::per(5, hours(24), "test.work");
 pub const PATH: &str = "/api/v1/test/work";
 
-/// A piece of work that fails for the reason that it was ordered with.
+/// A piece of work that comes to the end that it was ordered with.
 #[derive(Serialize, Deserialize)]
 struct Work {
     name: String,
     take: Uuid,
-    fails: bool,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum End {
+    #[default]
+    Well,
+    /// It finds that it can't be done, says so once, and gives the allowance back itself.
+    Hopeless,
+    Fails,
+    Panics,
 }
 
 #[derive(Deserialize, Validate)]
@@ -34,19 +45,23 @@ struct Work {
 struct Order {
     name: String,
     #[serde(default)]
-    fails: bool,
+    end: End,
 }
 
 impl Job for Work {
     const KIND: &'static str = "test.work";
     type Context = UnboundedSender<String>;
 
+    fn take(&self) -> Option<Uuid> {
+        Some(self.take)
+    }
+
     async fn run(self, tenant: Tenant, done: Self::Context) -> Result<(), JobError> {
-        if self.fails {
-            // Through no fault of the member.
-            tenant.write(async |tx| quotas::refund(tx, self.take).await).await?;
-        } else {
-            done.send(format!("{} for {}", self.name, tenant.id())).unwrap();
+        match self.end {
+            End::Well => done.send(format!("{} for {}", self.name, tenant.id())).unwrap(),
+            End::Hopeless => drop(tenant.write(async |tx| quotas::refund(tx, self.take).await).await?),
+            End::Fails => return Err(JobError("the model is away".into())),
+            End::Panics => panic!("as it was ordered to"),
         }
         Ok(())
     }
@@ -58,7 +73,7 @@ pub fn routes() -> Router<Platform> {
         let ticket = tenant
             .write(async |tx| {
                 let take = quotas::take(tx, WORK).await?.id;
-                let work = Work { name: order.name.clone(), take, fails: order.fails };
+                let work = Work { name: order.name.clone(), take, end: order.end };
                 tx.enqueue_gated(&work, &order.name).await
             })
             .await?;
@@ -134,11 +149,36 @@ async fn a_full_line_is_429_and_takes_no_allowance() {
 async fn work_that_fails_through_no_fault_of_the_member_gives_the_allowance_back() {
     let app = one_slot().await;
     let athlete = app.acme().athlete();
-    athlete.post(PATH, &json!({"name": "one", "fails": true})).await.assert(202);
-    assert_eq!(app.count("select count(*) from quota_take").await, 1);
+    athlete.post(PATH, &json!({"name": "one", "end": "hopeless"})).await.assert(202);
+    assert_eq!(app.count(TAKEN).await, 1);
     let (done, _hear) = tokio::sync::mpsc::unbounded_channel();
     worker(&app, done).await.run_due().await.unwrap();
-    assert_eq!(app.count("select count(*) from quota_take").await, 0);
+    assert_eq!(app.count(TAKEN).await, 0);
+}
+
+const TAKEN: &str = "select count(*) from quota_take";
+
+#[tokio::test]
+async fn work_that_is_given_up_gives_the_allowance_back_and_work_that_will_be_tried_again_does_not() {
+    for end in ["fails", "panics"] {
+        let app = one_slot().await;
+        app.globex().athlete().post(PATH, &json!({"name": "theirs"})).await.assert(202);
+        let (done, _hear) = tokio::sync::mpsc::unbounded_channel();
+        let worker = worker(&app, done).await;
+        worker.run_due().await.unwrap();
+        app.acme().athlete().post(PATH, &json!({"name": "one", "end": end})).await.assert(202);
+        worker.run_due().await.unwrap();
+        assert_eq!(app.count(TAKEN).await, 2, "{end}: it will be tried again");
+
+        app.by_hand("update graphile_worker._private_jobs set attempts = max_attempts - 1, run_at = now()").await;
+        worker.run_due().await.unwrap();
+        assert_eq!(
+            app.count("select count(*) from graphile_worker._private_jobs where attempts = max_attempts").await,
+            1
+        );
+        let left = "select count(*) from quota_take where tenant_id = (select id from tenant where name = 'globex')";
+        assert_eq!((app.count(TAKEN).await, app.count(left).await), (1, 1), "{end}: another business's stays");
+    }
 }
 
 #[tokio::test]
