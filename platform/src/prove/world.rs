@@ -126,7 +126,13 @@ impl World {
     pub(super) async fn compare(&self, group: &'static str, subject: &str, pair: &Pair) -> anyhow::Result<()> {
         let control = self.wire.send(&pair.control).await?;
         let attack = self.wire.send(&pair.attack).await?;
-        self.check(group, subject, pair.attack.text(), self.judge(&pair.attack, &attack, &control));
+        let judged = self.judge(&pair.attack, &attack, &control);
+        if judged.is_ok() && attack.status >= 500 {
+            let why = format!("the server failed at both, {}: nothing was refused", attack.status);
+            self.record(group, subject, pair.attack.text(), Verdict::Unproved, why);
+        } else {
+            self.check(group, subject, pair.attack.text(), judged);
+        }
         Ok(())
     }
 

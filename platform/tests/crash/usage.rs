@@ -1,13 +1,35 @@
-//! What a process counts is written at the latest when it drains.
+//! What a process counts is written every few seconds, and at the latest when it drains.
 
 use reqwest::Method;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
-    process::{GLANCE, Process},
+    process::{GLANCE, PATIENCE, Process},
     trial::{Ask, Trial, World},
 };
+
+const REQUESTS: &str = "select coalesce(sum(amount), 0)::bigint from usage where meter = 'requests'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_writes_what_it_counted_while_it_runs_and_being_killed_then_loses_none_of_it() {
+    let world = World::new().await;
+    let trial = Trial::new(&world, None).await;
+    let (api, base) = Process::api(trial.environment(), None).await;
+    for person in [trial.app.acme().athlete(), trial.app.globex().athlete()] {
+        let asked = trial.app.http.get(format!("{base}/api/v1/me")).bearer_auth(&person.token).send().await.unwrap();
+        assert_eq!(asked.status(), 200);
+    }
+    let written = timeout(PATIENCE, async {
+        while trial.app.count(REQUESTS).await < 2 {
+            sleep(GLANCE).await;
+        }
+    });
+    written.await.expect("nothing was written, though the process still runs");
+    api.kill().await;
+    let each = "select count(*) from usage where meter = 'requests' and amount = 1";
+    assert_eq!(trial.app.count(each).await, 2, "one of each business's");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_drain_have_written_what_they_counted() {
@@ -20,8 +42,7 @@ async fn processes_that_drain_have_written_what_they_counted() {
         assert_eq!(asked.status(), 200);
     }
     api.stop().await;
-    let requests = "select coalesce(sum(amount), 0)::bigint from usage where meter = 'requests'";
-    assert_eq!(trial.app.count(requests).await, 3);
+    assert_eq!(trial.app.count(REQUESTS).await, 3);
 
     let (owner, email) = (trial.app.acme().owner().token, trial.email("coach"));
     let invitation = json!({"email": email, "role": "coach"});
