@@ -1,4 +1,4 @@
-# What somebody is woken for. Thresholds stand here and nowhere else; the README says what to do at each.
+# What somebody is woken for. Thresholds stand here and nowhere else; RUNBOOKS.md says what to do at each.
 
 locals {
   # Metrics of Route 53, certificates of CloudFront and the firewall are in us-east-1, and an alarm must be beside its

@@ -173,7 +173,10 @@ data "aws_iam_policy_document" "ci" {
     effect = "Deny"
     actions = concat(
       ["cognito-idp:Admin*", "cognito-idp:ListUsers*", "secretsmanager:GetSecretValue"],
-      local.is_disposable ? [] : ["kms:DisableKey", "kms:ScheduleKeyDeletion", "rds:DeleteDBInstance", "rds:DeleteDBInstanceAutomatedBackup", "cognito-idp:DeleteUserPool"],
+      local.is_disposable ? [] : [
+        "kms:DisableKey", "kms:ScheduleKeyDeletion", "rds:DeleteDBInstance", "rds:DeleteDBInstanceAutomatedBackup", "cognito-idp:DeleteUserPool",
+        "secretsmanager:DeleteSecret",
+      ],
     )
     resources = ["*"]
   }
@@ -235,7 +238,7 @@ data "aws_iam_policy_document" "boundary" {
     actions = [
       "cognito-idp:Admin*", "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken",
       "ecr:GetDownloadUrlForLayer", "ecs:UpdateService", "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream",
-      "logs:DescribeLogStreams", "logs:PutLogEvents", "rds:StopDBInstance", "ses:SendEmail",
+      "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents", "rds:StopDBInstance", "ses:SendEmail",
     ]
     resources = ["*"]
   }

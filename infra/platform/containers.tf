@@ -108,6 +108,9 @@ resource "aws_ecs_task_definition" "this" {
   task_role_arn            = each.value.role
   # A release is taken back to the one before, which must be there still.
   skip_destroy = !local.is_disposable
+  # A task that starts may already do what its release needs, like read the master's secret of a restored database. Without
+  # this, `deploy`'s first half, which makes nothing but the migration and what that depends on, would leave the rights out.
+  depends_on = [aws_iam_role_policy.start, aws_iam_role_policy.service]
 
   runtime_platform {
     operating_system_family = "LINUX"

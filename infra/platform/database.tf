@@ -107,6 +107,15 @@ resource "aws_db_instance" "this" {
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
 
   lifecycle {
+    # RDS takes any number, and a class that is too small falls over under it.
+    precondition {
+      condition = var.max_connections <= lookup({ micro = 112, small = 225, medium = 450, large = 901 }, split(".", var.database_class)[2], 5000)
+      error_message = join("", [
+        "max_connections = ${var.max_connections} is more than the memory of ${var.database_class} bears (112 per GB, RDS's own default): ",
+        "lower it, or take a bigger class.",
+      ])
+    }
+
     precondition {
       condition = local.connections_at_most < var.max_connections * 0.8
       error_message = join("", [

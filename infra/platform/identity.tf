@@ -137,7 +137,9 @@ resource "aws_cognito_user_pool_client" "platform" {
   # Nothing but the address, and that only with a code: see custom_attributes above.
   write_attributes = ["email"]
 
-  supported_identity_providers         = local.has_google ? ["COGNITO", "Google"] : ["COGNITO"]
+  # Google brings Cognito's own pages, which ask for no client secret. With COGNITO in the list passwords could be guessed
+  # and addresses registered there, past the platform's limits. Whoever has the secret signs in with a password all the same.
+  supported_identity_providers         = local.has_google ? ["Google"] : ["COGNITO"]
   allowed_oauth_flows_user_pool_client = local.has_google
   allowed_oauth_flows                  = local.has_google ? ["code"] : null
   allowed_oauth_scopes                 = local.has_google ? ["openid", "email", "profile"] : null

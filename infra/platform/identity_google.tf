@@ -1,4 +1,4 @@
-# Signing in with Google, where google_client_id is set.
+# Signing in with Google, where google_client_id is set: AWS's half. The platform has no /auth/google yet.
 #
 # Through CloudFormation, because its reference to the secret is resolved on AWS's side: an aws_cognito_identity_provider
 # would read Google's client secret back into the state at every refresh. The stack's template holds the reference only.

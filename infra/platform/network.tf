@@ -129,6 +129,9 @@ resource "aws_instance" "nat" {
     encrypted   = true
   }
 
+  # It fetches its packages once, when it first starts, so there must be a way out by then.
+  depends_on = [aws_route.internet, aws_route_table_association.this, aws_vpc_security_group_egress_rule.nat]
+
   lifecycle {
     # A newer image would replace the router at any apply; `-replace` does it when it suits.
     ignore_changes = [ami, user_data]
@@ -185,5 +188,12 @@ data "aws_iam_policy_document" "flow" {
     sid       = "Write"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
     resources = ["${aws_cloudwatch_log_group.flow.arn}:*"]
+  }
+
+  # AWS asks for it as well, and it is of no one group.
+  statement {
+    sid       = "Look"
+    actions   = ["logs:DescribeLogGroups"]
+    resources = ["arn:${local.aws}:logs:${var.region}:${local.account}:log-group:*"]
   }
 }

@@ -97,6 +97,11 @@ variable "nat_in_each_zone" {
   description = "A NAT in each zone instead of one for both, so that losing a zone costs nobody the internet."
   type        = bool
   default     = false
+
+  validation {
+    condition     = !var.nat_in_each_zone || var.nat != "none"
+    error_message = "nat_in_each_zone needs a NAT: take nat = gateway or instance, or leave it out."
+  }
 }
 
 variable "flow_log_traffic" {

@@ -28,9 +28,10 @@ variable "api_size" {
   default     = { cpu = 256, memory = 512 }
 
   validation {
-    condition = contains([256, 512, 1024, 2048, 4096], var.api_size.cpu) && (
-    var.api_size.memory >= var.api_size.cpu * 2 && var.api_size.memory <= var.api_size.cpu * 8)
-    error_message = "api_size is what Fargate offers: cpu 256, 512, 1024, 2048 or 4096, and 2 to 8 times as many MiB."
+    condition = (contains([256, 512, 1024, 2048, 4096], var.api_size.cpu)
+      && var.api_size.memory >= var.api_size.cpu * 2 && var.api_size.memory <= min(var.api_size.cpu * 8, 30720)
+    && (var.api_size.memory == 512 || var.api_size.memory % 1024 == 0))
+    error_message = "api_size is what Fargate offers: cpu 256, 512, 1024, 2048 or 4096, and 2 to 8 times as many MiB, in whole GiB up to 30 (or 512 MiB)."
   }
 }
 
@@ -40,9 +41,10 @@ variable "worker_size" {
   default     = { cpu = 256, memory = 512 }
 
   validation {
-    condition = contains([256, 512, 1024, 2048, 4096], var.worker_size.cpu) && (
-    var.worker_size.memory >= var.worker_size.cpu * 2 && var.worker_size.memory <= var.worker_size.cpu * 8)
-    error_message = "worker_size is what Fargate offers: cpu 256, 512, 1024, 2048 or 4096, and 2 to 8 times as many MiB."
+    condition = (contains([256, 512, 1024, 2048, 4096], var.worker_size.cpu)
+      && var.worker_size.memory >= var.worker_size.cpu * 2 && var.worker_size.memory <= min(var.worker_size.cpu * 8, 30720)
+    && (var.worker_size.memory == 512 || var.worker_size.memory % 1024 == 0))
+    error_message = "worker_size is what Fargate offers: cpu 256, 512, 1024, 2048 or 4096, and 2 to 8 times as many MiB, in whole GiB up to 30 (or 512 MiB)."
   }
 }
 
@@ -167,7 +169,7 @@ variable "log_days" {
 }
 
 variable "health_check" {
-  description = "Somebody looks from three continents, every 30 s, whether the site answers; needs a domain."
+  description = "Somebody looks from three continents, every 30 s, whether the site answers. Without a domain there is nothing to look at, and nobody does."
   type        = bool
   default     = false
 }

@@ -71,6 +71,26 @@ run "values_that_are_none" {
   expect_failures = [var.region, var.cidr, var.nat, var.flow_log_traffic, var.database_class, var.database_version, var.database_storage_gb, var.backup_days, var.max_connections, var.pools, var.slow_query_ms, var.image, var.image_tag, var.api_size, var.worker_size, var.api_min_count, var.worker_count, var.gate_slots, var.cache_class, var.api_throttle, var.sleep_at, var.log_days, var.waf_requests_per_5_minutes, var.parent_zone_id, var.mail_from, var.alarm_emails, var.repository, var.state_bucket, var.cors_origins, var.signing_public_keys, var.google_client_id, var.otlp_endpoint]
 }
 
+# A NAT in each zone of none; 1.5 GiB, and a GiB more than Fargate has.
+run "sizes_that_aws_has_not" {
+  command = plan
+
+  module {
+    source = "./platform"
+  }
+
+  variables {
+    environment      = "staging"
+    gate_slots       = 5
+    nat              = "none"
+    nat_in_each_zone = true
+    api_size         = { cpu = 256, memory = 1536 }
+    worker_size      = { cpu = 4096, memory = 31744 }
+  }
+
+  expect_failures = [var.nat_in_each_zone, var.api_size, var.worker_size]
+}
+
 # Public addresses, mail of another domain, several api tasks without the cache, three keys, and values of dev in prod.
 run "values_that_do_not_go_together" {
   command = plan
@@ -135,6 +155,21 @@ run "what_is_missing" {
   }
 
   expect_failures = [var.name, var.parent_zone_id, var.google_client_id]
+}
+
+# 300 connections in 2 GB.
+run "more_connections_than_memory" {
+  command = plan
+
+  module {
+    source = "./platform"
+  }
+
+  variables {
+    max_connections = 300
+  }
+
+  expect_failures = [aws_db_instance.this]
 }
 
 # Three api tasks and a worker open 226 connections while they are deployed; 80 % of 200 are 160.

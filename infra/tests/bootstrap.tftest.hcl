@@ -48,14 +48,18 @@ run "bootstrap" {
     error_message = "The trail is of all regions, encrypted, and shows when it was changed."
   }
 
+  # Each field that a selector asks for leaves something out, so these are all of them.
   assert {
-    condition     = anytrue([for s in aws_cloudtrail.this.advanced_event_selector : length(s.field_selector) == 1 && alltrue([for f in s.field_selector : f.field == "eventCategory" && f.equals == tolist(["Management"])])])
+    condition     = [for s in aws_cloudtrail.this.advanced_event_selector : toset([for f in s.field_selector : jsonencode({ for how, values in { equals = f.equals, starts_with = f.starts_with, ends_with = f.ends_with, not_equals = f.not_equals, not_starts_with = f.not_starts_with, not_ends_with = f.not_ends_with } : "${f.field} ${how}" => values if length(coalesce(values, [])) > 0 })]) if s.name == "Management, reads included"] == [toset([jsonencode({ "eventCategory equals" = ["Management"] })])]
     error_message = "Management events are in the trail, reads included."
   }
 
   assert {
-    condition     = anytrue([for s in aws_cloudtrail.this.advanced_event_selector : anytrue([for f in s.field_selector : f.field == "resources.ARN" && f.starts_with == tolist(["arn:aws:s3:::ffp-photos-"])])])
-    error_message = "Every touch of a progress photo is in the trail."
+    condition = [for s in aws_cloudtrail.this.advanced_event_selector : toset([for f in s.field_selector : jsonencode({ for how, values in { equals = f.equals, starts_with = f.starts_with, ends_with = f.ends_with, not_equals = f.not_equals, not_starts_with = f.not_starts_with, not_ends_with = f.not_ends_with } : "${f.field} ${how}" => values if length(coalesce(values, [])) > 0 })]) if s.name == "Progress photos"] == [toset([
+      jsonencode({ "eventCategory equals" = ["Data"] }), jsonencode({ "resources.type equals" = ["AWS::S3::Object"] }),
+      jsonencode({ "resources.ARN starts_with" = ["arn:aws:s3:::ffp-photos-"] }),
+    ])]
+    error_message = "Every touch of a progress photo is in the trail, reads included."
   }
 
   assert {
@@ -69,8 +73,25 @@ run "bootstrap" {
   }
 
   assert {
-    condition     = alltrue([for l in [aws_s3_bucket_lifecycle_configuration.state, aws_s3_bucket_lifecycle_configuration.trail] : length(l.rule) == 1]) && anytrue([for s in data.aws_iam_policy_document.state.statement : s.sid == "TlsOnly" && s.effect == "Deny"]) && anytrue([for s in data.aws_iam_policy_document.trail.statement : s.sid == "TlsOnly"])
+    condition = alltrue([for name, policy in { state = data.aws_iam_policy_document.state, trail = data.aws_iam_policy_document.trail } : [for s in policy.statement : [
+      s.effect, [for a in s.actions : a], [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"], [for r in s.resources : r], [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"],
+    ] if s.sid == "TlsOnly"] == [["Deny", ["s3:*"], ["* *"], ["arn:aws:s3:::ffp-${name}", "arn:aws:s3:::ffp-${name}/*"], ["Bool aws:SecureTransport false"]]]])
     error_message = "Neither bucket is reached in clear."
+  }
+
+  assert {
+    condition = [for s in data.aws_iam_policy_document.state.statement : s.sid] == ["TlsOnly"] && [for s in data.aws_iam_policy_document.trail.statement : [
+      s.sid, [for a in s.actions : a], [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"], [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"],
+      ] if s.sid != "TlsOnly"] == [
+      ["Look", ["s3:GetBucketAcl"], ["Service cloudtrail.amazonaws.com"], ["StringEquals aws:SourceArn arn:aws:cloudtrail:us-east-1:123456789012:trail/ffp"]],
+      ["Write", ["s3:PutObject"], ["Service cloudtrail.amazonaws.com"], ["StringEquals aws:SourceArn arn:aws:cloudtrail:us-east-1:123456789012:trail/ffp"]],
+    ]
+    error_message = "The state's bucket lets nobody in by its policy, the trail's this trail alone."
+  }
+
+  assert {
+    condition     = alltrue([for l in [aws_s3_bucket_lifecycle_configuration.state, aws_s3_bucket_lifecycle_configuration.trail] : [for r in l.rule : r.status] == ["Enabled"]])
+    error_message = "What is old in either bucket ends."
   }
 
   assert {

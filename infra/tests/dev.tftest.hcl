@@ -72,6 +72,11 @@ run "dev" {
   }
 
   assert {
+    condition     = aws_iam_role.sleep[0].permissions_boundary == aws_iam_policy.boundary.arn
+    error_message = "What puts dev to sleep is within the boundary."
+  }
+
+  assert {
     condition     = aws_ecs_service.api.desired_count == 1 && aws_ecs_service.worker.desired_count == 1
     error_message = "Awake, dev has one task of each."
   }

@@ -88,8 +88,27 @@ run "edge" {
   }
 
   assert {
-    condition     = alltrue([for h in [one(aws_cloudfront_response_headers_policy.this["site"].security_headers_config)] : one(h.strict_transport_security).access_control_max_age_sec == 31536000 && one(h.content_type_options).override && one(h.frame_options).frame_option == "DENY" && one(h.referrer_policy).referrer_policy == "strict-origin-when-cross-origin" && length(h.content_security_policy) == 1]) && aws_cloudfront_distribution.site.default_cache_behavior[0].response_headers_policy_id == "headers-site" && alltrue([for b in aws_cloudfront_distribution.site.ordered_cache_behavior : startswith(b.response_headers_policy_id, "headers-")])
-    error_message = "Every answer has the security headers."
+    condition     = flatten(regexall("store\\.get\\(([^)]*)\\)", aws_cloudfront_function.edge[0].code)) == ["'origin'"] && toset(flatten(regexall("\"(?:--key\", |Key\": )\"([^\"]*)\"", file("${path.module}/../scripts/secrets")))) == toset(["origin"])
+    error_message = "The function looks for the value where scripts/secrets puts it."
+  }
+
+  assert {
+    condition = { for kind, policy in aws_cloudfront_response_headers_policy.this : kind => [for h in policy.security_headers_config : [
+      [for x in h.strict_transport_security : [x.access_control_max_age_sec, x.include_subdomains, x.override]], [for x in h.content_type_options : x.override],
+      [for x in h.frame_options : x.frame_option], [for x in h.referrer_policy : x.referrer_policy],
+      [for x in h.content_security_policy : [x.content_security_policy, x.override]],
+      ]] } == { for kind in ["site", "assets"] : kind => [[
+      [[31536000, true, true]], [true], ["DENY"], ["strict-origin-when-cross-origin"],
+      [["default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'", false]],
+    ]] }
+    error_message = "Every answer has the security headers; a page's own content security policy, which is stricter, stays."
+  }
+
+  assert {
+    condition = aws_cloudfront_distribution.site.default_cache_behavior[0].response_headers_policy_id == "headers-site" && {
+      for b in aws_cloudfront_distribution.site.ordered_cache_behavior : b.path_pattern => b.response_headers_policy_id
+    } == { "/api/*" = "headers-site", "/assets/*" = "headers-assets", "/progress-photos/*" = "headers-site", "/videos/*" = "headers-site" }
+    error_message = "Every path has them."
   }
 
   assert {
@@ -125,7 +144,17 @@ run "edge" {
   }
 
   assert {
-    condition     = flatten([for r in aws_wafv2_web_acl.this[0].rule : [for s in r.statement : [for m in s.rate_based_statement : [m.limit, m.aggregate_key_type]]]]) == [10000, "IP"] && alltrue([for r in aws_wafv2_web_acl.this[0].rule : length(r.action[0].block) == 1 if r.name == "rate"])
+    condition = length(aws_wafv2_web_acl.this[0].default_action[0].allow) == 1 && { for r in aws_wafv2_web_acl.this[0].rule : r.name => [[for o in r.override_action : [length(o.none), length(o.count)]], flatten([for s in r.statement :
+      [for m in s.managed_rule_group_statement : concat([m.vendor_name, length(m.scope_down_statement)], [for x in m.rule_action_override : x.name])]])] if r.name != "rate" } == {
+      common     = [[[1, 0]], ["AWS", 0, "SizeRestrictions_BODY"]]
+      bad_inputs = [[[1, 0]], ["AWS", 0]]
+      sqli       = [[[1, 0]], ["AWS", 0]]
+    }
+    error_message = "What AWS's rules find is refused, on every path; the size of a body alone is only counted."
+  }
+
+  assert {
+    condition     = flatten([for r in aws_wafv2_web_acl.this[0].rule : [for s in r.statement : [for m in s.rate_based_statement : [m.limit, m.aggregate_key_type, m.evaluation_window_sec, length(m.scope_down_statement)]]]]) == [10000, "IP", 300, 0] && alltrue([for r in aws_wafv2_web_acl.this[0].rule : length(r.action[0].block) == 1 if r.name == "rate"])
     error_message = "One address is refused beyond 10,000 requests in 5 minutes."
   }
 
@@ -190,6 +219,13 @@ run "edge" {
     error_message = "Mail that only says it is ours is refused."
   }
 
+  assert {
+    condition = alltrue([for policy in data.aws_iam_policy_document.service : [for s in policy.statement : [[for a in s.actions : a], [for r in s.resources : r], [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"]] if s.sid == "Mail"] == [[
+      ["ses:SendEmail"], [aws_ses_domain_identity.this[0].arn], ["StringEquals ses:FromAddress no-reply@app.example.com"],
+    ]]])
+    error_message = "Services send as one address of our domain."
+  }
+
   # Logs
 
   assert {
@@ -240,17 +276,40 @@ run "edge" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.edge["certificate"].metric_name == "DaysToExpiry" && aws_cloudwatch_metric_alarm.edge["certificate"].threshold == 30 && aws_cloudwatch_metric_alarm.edge["certificate"].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.this["origin-certificate"].threshold == 30
+    condition = { for name, a in { certificate = aws_cloudwatch_metric_alarm.edge["certificate"], origin-certificate = aws_cloudwatch_metric_alarm.this["origin-certificate"] } : name => [a.namespace, a.metric_name, a.statistic, a.comparison_operator, a.threshold, a.period, a.evaluation_periods] } == {
+      for name in ["certificate", "origin-certificate"] : name => ["AWS/CertificateManager", "DaysToExpiry", "Minimum", "LessThanThreshold", 30, 86400, 1]
+    }
     error_message = "A certificate that ends in less than 30 days rings."
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.edge["site"].metric_name == "HealthCheckStatus" && aws_cloudwatch_metric_alarm.edge["site"].treat_missing_data == "breaching"
-    error_message = "A site that does not answer from outside rings."
+    condition = [for a in [aws_cloudwatch_metric_alarm.edge["site"]] : [a.namespace, a.metric_name, a.statistic, a.comparison_operator, a.threshold, a.period, a.evaluation_periods, a.treat_missing_data]] == [
+      ["AWS/Route53", "HealthCheckStatus", "Minimum", "LessThanThreshold", 1, 60, 3, "breaching"],
+    ]
+    error_message = "A site that does not answer from outside for 3 minutes rings."
+  }
+
+  # An alarm for something that there is not would be silent for ever.
+  assert {
+    condition = { for name, a in merge(aws_cloudwatch_metric_alarm.this, aws_cloudwatch_metric_alarm.edge) : name => { for what, which in coalesce(a.dimensions, {}) : what => which } } == {
+      api-5xx              = { ApiId = "api0123456" }
+      job-failures         = {}
+      queue-age            = {}
+      throttled            = {}
+      database-cpu         = { DBInstanceIdentifier = "ffp-prod" }
+      database-connections = { DBInstanceIdentifier = "ffp-prod" }
+      database-storage     = { DBInstanceIdentifier = "ffp-prod" }
+      bounces              = {}
+      complaints           = {}
+      origin-certificate   = { CertificateArn = "arn:aws:acm:us-east-1:123456789012:certificate/origin" }
+      certificate          = { CertificateArn = "arn:aws:acm:us-east-1:123456789012:certificate/site" }
+      site                 = { HealthCheckId = "health" }
+    } && aws_db_instance.this.identifier == "ffp-prod"
+    error_message = "Every alarm looks at what is made here."
   }
 
   assert {
-    condition     = alltrue([for a in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.edge)) : a.alarm_actions == toset([aws_sns_topic.alarms.arn])]) && aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.data.arn && aws_sns_topic_subscription.alarms["oncall@example.com"].protocol == "email"
+    condition     = alltrue([for a in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.edge)) : a.alarm_actions == toset([aws_sns_topic.alarms.arn]) && a.ok_actions == toset([aws_sns_topic.alarms.arn])]) && aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.data.arn && aws_sns_topic_subscription.alarms["oncall@example.com"].protocol == "email"
     error_message = "Every alarm is told to somebody."
   }
 

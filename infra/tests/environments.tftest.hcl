@@ -25,6 +25,12 @@ run "values_reach_the_module" {
     error_message = "terraform.tfvars has values that no variable takes: ${join(", ", local.unknown)}."
   }
 
+  # signing_keys.auto.tfvars.json and account.auto.tfvars.json, which are not here.
+  assert {
+    condition     = strcontains(file("${path.module}/main.tf"), "fileset(path.module, \"*.auto.tfvars.json\") : keys(jsondecode(file(")
+    error_message = "A misspelt name in *.auto.tfvars.json is refused too."
+  }
+
   assert {
     condition = length(setsubtract(local.known, [for found in regexall("(?m)^  ([a-z0-9_]+) += var\\.([a-z0-9_]+)$", file("environments/shared/main.tf")) :
     found[0] if found[0] == found[1]])) == 0

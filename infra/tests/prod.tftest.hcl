@@ -172,18 +172,48 @@ run "prod" {
     error_message = "Four buckets, by environment and account."
   }
 
+  # A rule that is off, or for other objects, does nothing.
   assert {
-    condition     = alltrue([for l in aws_s3_bucket_lifecycle_configuration.this : anytrue([for r in l.rule : anytrue([for a in r.abort_incomplete_multipart_upload : a.days_after_initiation == 1])])])
+    condition = { for kind, l in merge(aws_s3_bucket_lifecycle_configuration.this, { logs = aws_s3_bucket_lifecycle_configuration.logs }) : kind => [for r in l.rule : "${r.id} ${r.status}"] } == {
+      videos  = ["unfinished-uploads Enabled", "old-versions Enabled", "cold Enabled"]
+      photos  = ["unfinished-uploads Enabled", "old-versions Enabled", "cold Enabled"]
+      assets  = ["unfinished-uploads Enabled", "old-versions Enabled"]
+      uploads = ["unfinished-uploads Enabled", "old-versions Enabled", "cold Enabled"]
+      logs    = ["forget Enabled"]
+    }
+    error_message = "The rules of what ends and what gets cheaper are on."
+  }
+
+  assert {
+    condition = { for kind, l in aws_s3_bucket_lifecycle_configuration.this : kind => flatten([for r in l.rule : [for f in r.filter : [f.prefix, length(f.tag), length(f.and)]] if r.id == "cold"]) } == {
+      videos = ["videos/", 0, 0], photos = ["progress-photos/", 0, 0], assets = [], uploads = ["uploads/", 0, 0]
+    }
+    error_message = "What gets cheaper are the objects of each bucket's prefix, all of them."
+  }
+
+  # Of a filter that asks for nothing a plan does not show that it does.
+  assert {
+    condition     = flatten(regexall("id     = \"([a-z-]+)\"\n    status = \"Enabled\"\n\n    filter \\{\\}\n", file("${path.module}/storage.tf"))) == ["unfinished-uploads", "old-versions", "forget"]
+    error_message = "What ends does so whatever it is called."
+  }
+
+  assert {
+    condition     = alltrue([for l in aws_s3_bucket_lifecycle_configuration.this : [for r in l.rule : [for a in r.abort_incomplete_multipart_upload : a.days_after_initiation] if r.id == "unfinished-uploads"] == [[1]]])
     error_message = "Unfinished uploads end after a day."
   }
 
   assert {
-    condition     = alltrue([for l in aws_s3_bucket_lifecycle_configuration.this : anytrue([for r in l.rule : anytrue([for n in r.noncurrent_version_expiration : n.noncurrent_days == 30])])])
+    condition     = alltrue([for l in aws_s3_bucket_lifecycle_configuration.this : [for r in l.rule : [for n in r.noncurrent_version_expiration : n.noncurrent_days] if r.id == "old-versions"] == [[30]]])
     error_message = "Old versions end after 30 days."
   }
 
   assert {
-    condition     = { for kind, l in aws_s3_bucket_lifecycle_configuration.this : kind => flatten([for r in l.rule : [for t in r.transition : "${t.storage_class} ${t.days}"]]) } == { assets = [], photos = ["INTELLIGENT_TIERING 30"], uploads = ["GLACIER_IR 30"], videos = ["INTELLIGENT_TIERING 30"] }
+    condition     = [for r in aws_s3_bucket_lifecycle_configuration.logs.rule : [one(r.expiration).days, one(r.noncurrent_version_expiration).noncurrent_days]] == [[90, 1]]
+    error_message = "The edge's logs end with the others."
+  }
+
+  assert {
+    condition     = { for kind, l in aws_s3_bucket_lifecycle_configuration.this : kind => flatten([for r in l.rule : [for t in r.transition : "${r.id} ${t.storage_class} ${t.days}"]]) } == { assets = [], photos = ["cold INTELLIGENT_TIERING 30"], uploads = ["cold GLACIER_IR 30"], videos = ["cold INTELLIGENT_TIERING 30"] }
     error_message = "What is no longer new gets cheaper, sources coldest."
   }
 
@@ -193,25 +223,66 @@ run "prod" {
   }
 
   assert {
-    condition     = alltrue([for kind in ["videos", "photos", "uploads"] : anytrue([for s in data.aws_iam_policy_document.bucket[kind].statement : s.sid == "NobodyElse" && flatten([for c in s.condition : c.values if c.variable == "aws:PrincipalArn"]) == [aws_iam_role.api.arn, aws_iam_role.worker.arn] && toset(s.resources) == toset(["${aws_s3_bucket.this[kind].arn}/*"])])])
-    error_message = "Of the account, api and worker alone reach objects."
-  }
-
-  assert {
-    condition     = anytrue([for s in data.aws_iam_policy_document.bucket["assets"].statement : s.sid == "NobodyElse" && flatten([for c in s.condition : c.values if c.variable == "aws:PrincipalArn"]) == [aws_iam_role.ci[0].arn]])
+    condition = [for s in data.aws_iam_policy_document.bucket["assets"].statement : [s.effect, [for a in s.actions : a], [for r in s.resources : r], toset([for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"])] if s.sid == "NobodyElse"] == [[
+      "Deny", ["s3:DeleteObject*", "s3:GetObject*", "s3:PutObject*", "s3:RestoreObject"], ["arn:aws:s3:::ffp-assets/*"],
+      toset(["ArnNotEquals aws:PrincipalArn ${aws_iam_role.ci[0].arn}", "Bool aws:PrincipalIsAWSService false"]),
+    ]]
     error_message = "Assets come from the workflow alone."
   }
 
   assert {
-    condition = alltrue([for kind in keys(local.buckets) : anytrue([for s in data.aws_iam_policy_document.bucket[kind].statement :
-      s.sid == "TlsOnly" && s.effect == "Deny" && s.actions == toset(["s3:*"]) && contains(s.resources, "${aws_s3_bucket.this[kind].arn}/*")
-    && anytrue([for c in s.condition : c.variable == "aws:SecureTransport" && c.values == tolist(["false"])])])])
-    error_message = "No bucket is reached in clear."
+    condition = { for service, policy in data.aws_iam_policy_document.service : service => { for s in policy.statement : s.sid => [for a in s.actions : a] if coalesce(s.effect, "Allow") == "Allow" } } == {
+      api = {
+        Accounts = [
+          "cognito-idp:AdminCreateUser", "cognito-idp:AdminDeleteUser", "cognito-idp:AdminGetUser", "cognito-idp:AdminInitiateAuth",
+          "cognito-idp:AdminRespondToAuthChallenge", "cognito-idp:AdminSetUserPassword", "cognito-idp:AdminUpdateUserAttributes",
+          "cognito-idp:AdminUserGlobalSignOut",
+        ]
+        Objects     = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+        ListPhotos  = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+        ListUploads = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+        ListVideos  = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+        Key         = ["kms:Decrypt", "kms:GenerateDataKey"]
+      }
+      worker = {
+        Accounts = [
+          "cognito-idp:AdminDeleteUser", "cognito-idp:AdminGetUser", "cognito-idp:AdminUpdateUserAttributes", "cognito-idp:AdminUserGlobalSignOut",
+        ]
+        Objects = [
+          "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject",
+        ]
+        ListPhotos  = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"]
+        ListUploads = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"]
+        ListVideos  = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"]
+        Key         = ["kms:Decrypt", "kms:GenerateDataKey"]
+      }
+    }
+    error_message = "Services call what they call and nothing else: the worker deletes in all versions, the api deletes nothing."
   }
 
   assert {
-    condition     = anytrue([for s in data.aws_iam_policy_document.service["worker"].statement : s.sid == "Objects" && contains(s.actions, "s3:DeleteObjectVersion")]) && alltrue([for s in data.aws_iam_policy_document.service["api"].statement : !anytrue([for a in s.actions : startswith(a, "s3:Delete")])])
-    error_message = "The worker deletes in all versions; the api deletes nothing."
+    condition = alltrue([for policy in data.aws_iam_policy_document.service : [for s in policy.statement : [[for r in s.resources : r], [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"]] if s.sid == "Key"] == [[
+      [aws_kms_key.media.arn], ["StringEquals kms:ViaService s3.us-east-1.amazonaws.com"],
+    ]]])
+    error_message = "Services use the media key by S3 alone."
+  }
+
+  assert {
+    condition = alltrue([for command, policy in data.aws_iam_policy_document.start : { for s in policy.statement : s.sid => [for a in s.actions : a] } == {
+      Registry = ["ecr:GetAuthorizationToken"]
+      Image    = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      Log      = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      Secrets  = ["secretsmanager:GetSecretValue"]
+      Key      = ["kms:Decrypt"]
+    }])
+    error_message = "What starts a task fetches image and secrets and writes the log."
+  }
+
+  assert {
+    condition = alltrue([for policy in data.aws_iam_policy_document.start : [for s in policy.statement : [[for r in s.resources : r], [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"]] if s.sid == "Key"] == [[
+      [aws_kms_key.data.arn], ["StringEquals kms:ViaService secretsmanager.us-east-1.amazonaws.com"],
+    ]]])
+    error_message = "What starts a task uses the data key for secrets alone."
   }
 
   assert {
@@ -238,8 +309,22 @@ run "prod" {
   }
 
   assert {
-    condition     = anytrue([for s in data.aws_iam_policy_document.media_key.statement : s.sid == "Distribution" && s.actions == toset(["kms:Decrypt"]) && flatten([for c in s.condition : c.values if c.variable == "aws:SourceArn" && c.test == "StringEquals"]) == [aws_cloudfront_distribution.site.arn]]) && !anytrue([for s in data.aws_iam_policy_document.data_key.statement : strcontains(jsonencode(s.principals), "cloudfront")])
-    error_message = "The media key lets this distribution decrypt; the data key lets no distribution do anything."
+    condition = [for s in data.aws_iam_policy_document.media_key.statement : [s.sid, coalesce(s.effect, "Allow"), [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"], [for a in s.actions : a], [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"]]] == [
+      ["Account", "Allow", ["AWS arn:aws:iam::123456789012:root"], ["kms:*"], []],
+      ["Distribution", "Allow", ["Service cloudfront.amazonaws.com"], ["kms:Decrypt"], ["StringEquals aws:SourceArn ${aws_cloudfront_distribution.site.arn}"]],
+    ]
+    error_message = "The media key lets this distribution decrypt, and no other."
+  }
+
+  assert {
+    condition = [for s in data.aws_iam_policy_document.data_key.statement : [s.sid, coalesce(s.effect, "Allow"), [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"], [for a in s.actions : a], [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"]]] == [
+      ["Account", "Allow", ["AWS arn:aws:iam::123456789012:root"], ["kms:*"], []],
+      ["Logs", "Allow", ["Service logs.us-east-1.amazonaws.com"], ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+      ["ArnLike kms:EncryptionContext:aws:logs:arn arn:aws:logs:us-east-1:123456789012:log-group:/ffp/prod/* arn:aws:logs:us-east-1:123456789012:log-group:/aws/rds/instance/ffp-prod/* arn:aws:logs:us-east-1:123456789012:log-group:aws-waf-logs-ffp-prod"]],
+      ["EdgeLogs", "Allow", ["Service delivery.logs.amazonaws.com"], ["kms:Decrypt", "kms:GenerateDataKey*"], ["StringEquals aws:SourceAccount 123456789012"]],
+      ["Alarms", "Allow", ["Service cloudwatch.amazonaws.com"], ["kms:Decrypt", "kms:GenerateDataKey*"], ["StringEquals aws:SourceAccount 123456789012"]],
+    ]
+    error_message = "The data key lets this account's logs and alarms use it, and no distribution."
   }
 
   assert {

@@ -24,6 +24,7 @@ run "services" {
     repository       = "acme/ffp"
     cache            = true
     api_max_count    = 4
+    database_class   = "db.t4g.medium"
     max_connections  = 400
   }
 
@@ -99,8 +100,18 @@ run "services" {
   }
 
   assert {
-    condition     = aws_cognito_user_pool_client.platform.supported_identity_providers == toset(["COGNITO", "Google"]) && aws_cognito_user_pool_client.platform.allowed_oauth_flows == toset(["code"]) && aws_cognito_user_pool_client.platform.callback_urls == toset(["https://app.example.com/auth/google"])
+    condition     = aws_cognito_user_pool_client.platform.supported_identity_providers == toset(["Google"])
+    error_message = "Cognito's own pages lead to Google and nowhere else: there nobody guesses passwords or registers past the platform."
+  }
+
+  assert {
+    condition     = aws_cognito_user_pool_client.platform.allowed_oauth_flows == toset(["code"]) && aws_cognito_user_pool_client.platform.callback_urls == toset(["https://app.example.com/auth/google"])
     error_message = "Google sends members back to the site, with a code."
+  }
+
+  assert {
+    condition     = [for s in data.aws_iam_policy_document.flow.statement : tolist(s.resources) if contains(s.actions, "logs:DescribeLogGroups")] == [tolist(["arn:aws:logs:us-east-1:123456789012:log-group:*"])] && contains(flatten([for s in data.aws_iam_policy_document.boundary.statement : tolist(s.actions)]), "logs:DescribeLogGroups")
+    error_message = "Who writes the flow logs may ask which groups there are, as AWS wants."
   }
 
   # The workflow's role
@@ -126,8 +137,8 @@ run "services" {
   }
 
   assert {
-    condition     = alltrue([for s in data.aws_iam_policy_document.ci[0].statement : s.effect == "Deny" && contains(s.actions, "secretsmanager:GetSecretValue") && contains(s.actions, "rds:DeleteDBInstance") if s.sid == "Customers"])
-    error_message = "It reads no secret and deletes no customer's data."
+    condition     = alltrue([for s in data.aws_iam_policy_document.ci[0].statement : s.effect == "Deny" && contains(s.actions, "secretsmanager:GetSecretValue") && contains(s.actions, "rds:DeleteDBInstance") && contains(s.actions, "secretsmanager:DeleteSecret") if s.sid == "Customers"])
+    error_message = "It reads no secret, deletes none, and deletes no customer's data."
   }
 
   assert {
@@ -241,6 +252,16 @@ run "services" {
   assert {
     condition     = length(aws_ecs_service.worker.load_balancer) == 0 && length(aws_ecs_service.worker.service_registries) == 0 && length(aws_ecs_service.api.load_balancer) == 0
     error_message = "Nobody finds the worker."
+  }
+
+  assert {
+    condition     = length(regexall("(?s)resource \"aws_ecs_task_definition\" \"this\" \\{.*\n  depends_on = \\[aws_iam_role_policy.start, aws_iam_role_policy.service\\]\n.*\n\\}", file("${path.module}/containers.tf"))) == 1
+    error_message = "Rights come before the tasks that need them, also where a deployment begins with the migration alone."
+  }
+
+  assert {
+    condition     = alltrue([for name in concat(keys(local.alarms), keys(local.edge_alarms)) : strcontains(file("RUNBOOKS.md"), "\n| `${name}` |")])
+    error_message = "The runbooks say what to do at each alarm: ${join(", ", concat(keys(local.alarms), keys(local.edge_alarms)))}."
   }
 
   # Environment

@@ -35,8 +35,11 @@ run "staging" {
   }
 
   assert {
-    condition     = toset(keys(aws_vpc_security_group_ingress_rule.nat)) == toset(["api", "worker"]) && alltrue([for r in aws_vpc_security_group_ingress_rule.nat : r.referenced_security_group_id != null])
-    error_message = "The NAT instance takes traffic of containers alone."
+    condition = { for name, r in aws_vpc_security_group_ingress_rule.nat : name => [r.security_group_id, r.referenced_security_group_id, r.ip_protocol, r.from_port, r.to_port] } == {
+      api    = ["sg-nat", "sg-api", "tcp", 443, 443]
+      worker = ["sg-nat", "sg-worker", "tcp", 443, 443]
+    }
+    error_message = "The NAT instance takes https of containers, and nothing else."
   }
 
   assert {

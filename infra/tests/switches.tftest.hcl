@@ -32,6 +32,11 @@ run "grown" {
   }
 
   assert {
+    condition     = strcontains(file("${path.module}/network.tf"), "depends_on = [aws_route.internet, aws_route_table_association.this, aws_vpc_security_group_egress_rule.nat]")
+    error_message = "The NAT instance starts when it can fetch its packages."
+  }
+
+  assert {
     condition     = aws_db_instance.this.multi_az
     error_message = "Multi-AZ is one variable."
   }

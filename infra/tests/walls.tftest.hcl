@@ -1,4 +1,4 @@
-# What keeps tenants, strangers and mistakes out, in each environment: run with its terraform.tfvars.
+# What keeps tenants, strangers and mistakes out, in each environment: run with its terraform.tfvars, and with the cache.
 
 mock_provider "aws" {
   override_during = plan
@@ -18,12 +18,32 @@ run "walls" {
     source = "./platform"
   }
 
+  variables {
+    cache = true
+  }
+
   # Network
 
   assert {
-    condition = alltrue([for name, rule in aws_vpc_security_group_ingress_rule.this :
-    rule.referenced_security_group_id != null && rule.cidr_ipv4 == null && rule.cidr_ipv6 == null && rule.from_port == rule.to_port])
+    condition = alltrue([for rule in concat(values(aws_vpc_security_group_ingress_rule.this), values(aws_vpc_security_group_ingress_rule.nat)) :
+      rule.referenced_security_group_id != null && rule.cidr_ipv4 == null && rule.cidr_ipv6 == null && rule.prefix_list_id == null
+    && rule.ip_protocol == "tcp" && rule.from_port == rule.to_port])
     error_message = "Nobody comes in from an address: ingress is from a group, to one port."
+  }
+
+  assert {
+    condition     = alltrue([for group in concat(values(aws_security_group.this), aws_security_group.nat) : length(group.ingress) == 0 && length(group.egress) == 0])
+    error_message = "A group's rules stand by themselves, where they are looked at: none is written into a group."
+  }
+
+  # What nobody looks at here would be no failure, so it is looked for in the code.
+  assert {
+    condition = (toset(flatten([for file in fileset(path.module, "*.tf") :
+      [for found in regexall("(?m)^resource \"(aws_[a-z0-9_]*(?:security_group|network_acl|sg_attachment)[a-z0-9_]*)\" \"([a-z0-9_]+)\"", file("${path.module}/${file}")) : join(".", found)]]))
+      == toset(["aws_default_security_group.none", "aws_security_group.this", "aws_security_group.nat",
+        "aws_vpc_security_group_ingress_rule.this", "aws_vpc_security_group_ingress_rule.nat",
+    "aws_vpc_security_group_egress_rule.this", "aws_vpc_security_group_egress_rule.internet", "aws_vpc_security_group_egress_rule.nat"]))
+    error_message = "There are no rules but those that are looked at here."
   }
 
   assert {
@@ -33,15 +53,25 @@ run "walls" {
   }
 
   assert {
-    condition     = alltrue([for rule in aws_vpc_security_group_egress_rule.internet : rule.from_port == 443 && rule.to_port == 443 && rule.ip_protocol == "tcp"])
-    error_message = "Containers reach the internet by https alone."
+    condition = { for name, rule in aws_vpc_security_group_egress_rule.internet : name => [rule.security_group_id, rule.cidr_ipv4, rule.ip_protocol, rule.from_port, rule.to_port] } == {
+      api    = ["sg-api", "0.0.0.0/0", "tcp", 443, 443]
+      worker = ["sg-worker", "0.0.0.0/0", "tcp", 443, 443]
+    }
+    error_message = "Containers reach the internet by https alone, and nothing else reaches it."
+  }
+
+  assert {
+    condition = alltrue([for name, rule in aws_vpc_security_group_egress_rule.this :
+      rule.security_group_id == "sg-${local.allowed[name].from}" && rule.referenced_security_group_id == "sg-${local.allowed[name].to}"
+    && rule.ip_protocol == "tcp" && rule.from_port == local.allowed[name].port && rule.to_port == local.allowed[name].port])
+    error_message = "Inside the VPC, egress is to a group, at the port that lets in."
   }
 
   assert {
     condition = (alltrue([for subnet in aws_subnet.this : !subnet.map_public_ip_on_launch])
       && alltrue([for name, link in aws_route_table_association.this : link.route_table_id == aws_route_table.isolated.id if startswith(name, "isolated")])
-    && toset(aws_db_subnet_group.this.subnet_ids) == toset(local.isolated_subnets))
-    error_message = "The database is in the isolated subnets, whose table has no route; no subnet gives public addresses by itself."
+    && toset(aws_db_subnet_group.this.subnet_ids) == toset(local.isolated_subnets) && toset(aws_elasticache_subnet_group.this[0].subnet_ids) == toset(local.isolated_subnets))
+    error_message = "Database and cache are in the isolated subnets, whose table has no route; no subnet gives public addresses by itself."
   }
 
   assert {
@@ -87,6 +117,13 @@ run "walls" {
   }
 
   assert {
+    condition = alltrue([for client in [aws_cognito_user_pool_client.platform, aws_cognito_user_pool_client.operators] :
+      client.prevent_user_existence_errors == "ENABLED" && client.enable_token_revocation
+    && length(client.refresh_token_rotation) == 1 && client.refresh_token_rotation[0].feature == "ENABLED"])
+    error_message = "Neither client says who exists; both take tokens back, and refresh tokens are good for one use."
+  }
+
+  assert {
     condition     = aws_cognito_user_pool.operators.mfa_configuration == "ON" && aws_cognito_user_pool.operators.admin_create_user_config[0].allow_admin_create_user_only
     error_message = "Operators have a second factor and don't sign themselves up."
   }
@@ -101,9 +138,9 @@ run "walls" {
 
   assert {
     condition = (length(aws_s3_bucket_public_access_block.this) == 4
-      && alltrue([for bucket in aws_s3_bucket_ownership_controls.this : bucket.rule[0].object_ownership == "BucketOwnerEnforced"])
-    && alltrue([for bucket in aws_s3_bucket_versioning.this : bucket.versioning_configuration[0].status == "Enabled"]))
-    error_message = "Four buckets without access lists, versioned."
+      && alltrue([for bucket in concat(values(aws_s3_bucket_ownership_controls.this), [aws_s3_bucket_ownership_controls.logs]) : bucket.rule[0].object_ownership == "BucketOwnerEnforced"])
+    && alltrue([for bucket in concat(values(aws_s3_bucket_versioning.this), [aws_s3_bucket_versioning.logs]) : bucket.versioning_configuration[0].status == "Enabled"]))
+    error_message = "Four buckets and the edge's logs, without access lists, versioned."
   }
 
   assert {
@@ -117,18 +154,51 @@ run "walls" {
     error_message = "The edge's logs are encrypted with the data key, which no distribution uses."
   }
 
+  # The order is the module's. What is in no list is no statement: each of these is looked at below.
   assert {
-    condition = alltrue([for kind in ["videos", "photos", "assets"] : anytrue([for s in data.aws_iam_policy_document.bucket[kind].statement :
-      s.sid == "Distribution" && s.actions == toset(["s3:GetObject"]) && s.resources == toset(["${aws_s3_bucket.this[kind].arn}/${local.buckets[kind].prefix}*"])
-    && flatten([for c in s.condition : c.values if c.variable == "aws:SourceArn" && c.test == "StringEquals"]) == [aws_cloudfront_distribution.site.arn]])])
+    condition = { for kind, policy in data.aws_iam_policy_document.bucket : kind => [for s in policy.statement : s.sid] } == {
+      videos  = ["TlsOnly", "Distribution", "NobodyElse"]
+      photos  = ["TlsOnly", "Distribution", "NobodyElse"]
+      assets  = ["TlsOnly", "Distribution"]
+      uploads = ["TlsOnly", "NobodyElse"]
+    } && [for s in data.aws_iam_policy_document.logs_bucket.statement : s.sid] == ["TlsOnly", "EdgeLogs"]
+    error_message = "Buckets' policies say this and nothing else; assets are the workflow's, where there is one."
+  }
+
+  assert {
+    condition = alltrue(flatten([for kind, policy in merge(data.aws_iam_policy_document.bucket, { logs = data.aws_iam_policy_document.logs_bucket }) : [for s in policy.statement :
+      s.effect == "Deny" && s.actions == toset(["s3:*"]) && s.resources == toset(["arn:aws:s3:::ffp-${kind}", "arn:aws:s3:::ffp-${kind}/*"])
+      && [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"] == ["* *"]
+    && [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"] == ["Bool aws:SecureTransport false"] if s.sid == "TlsOnly"]]))
+    error_message = "No bucket is reached in clear, nor is that of the edge's logs."
+  }
+
+  assert {
+    condition = alltrue(flatten([for kind, policy in data.aws_iam_policy_document.bucket : [for s in policy.statement :
+      coalesce(s.effect, "Allow") == "Allow" && s.actions == toset(["s3:GetObject"]) && s.resources == toset(["arn:aws:s3:::ffp-${kind}/${local.buckets[kind].prefix}*"])
+      && [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"] == ["Service cloudfront.amazonaws.com"]
+    && [for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"] == ["StringEquals aws:SourceArn ${aws_cloudfront_distribution.site.arn}"] if s.sid == "Distribution"]]))
     error_message = "Buckets let this distribution read, and no other."
   }
 
   assert {
-    condition = alltrue([for kind in ["videos", "photos", "uploads"] : anytrue([for s in data.aws_iam_policy_document.bucket[kind].statement :
-      s.sid == "NobodyElse" && s.effect == "Deny" && contains(s.actions, "s3:GetObject*")
-    && anytrue([for c in s.condition : c.variable == "aws:PrincipalArn" && c.test == "ArnNotEquals"])])])
-    error_message = "Objects are denied to everybody but the services' roles."
+    condition = alltrue(flatten([for kind, policy in data.aws_iam_policy_document.bucket : [for s in policy.statement :
+      s.effect == "Deny" && s.actions == toset(["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*", "s3:RestoreObject"]) && s.resources == toset(["arn:aws:s3:::ffp-${kind}/*"])
+      && [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"] == ["* *"]
+      && toset([for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"]) == toset([
+        "ArnNotEquals aws:PrincipalArn ${aws_iam_role.api.arn} ${aws_iam_role.worker.arn}", "Bool aws:PrincipalIsAWSService false",
+    ]) if s.sid == "NobodyElse"]]))
+    error_message = "Objects are denied to everybody but the services' roles, and AWS's services by what is allowed to them above."
+  }
+
+  assert {
+    condition = alltrue([for s in data.aws_iam_policy_document.logs_bucket.statement :
+      coalesce(s.effect, "Allow") == "Allow" && s.actions == toset(["s3:PutObject"]) && s.resources == toset(["arn:aws:s3:::ffp-logs/edge/*"])
+      && [for p in s.principals : "${p.type} ${join(" ", p.identifiers)}"] == ["Service delivery.logs.amazonaws.com"]
+      && toset([for c in s.condition : "${c.test} ${c.variable} ${join(" ", c.values)}"]) == toset([
+        "StringEquals aws:SourceAccount 123456789012", "ArnLike aws:SourceArn arn:aws:logs:us-east-1:123456789012:delivery-source:*",
+    ]) if s.sid == "EdgeLogs"])
+    error_message = "The edge's logs are written by this account's deliveries, and only below edge/."
   }
 
   # Edge and API
@@ -159,6 +229,14 @@ run "walls" {
     error_message = "The API takes a token everywhere but on the public routes."
   }
 
+  assert {
+    condition = { for name, a in aws_apigatewayv2_authorizer.this : name => [for jwt in a.jwt_configuration : [jwt.issuer, [for client in jwt.audience : client]]] } == {
+      members   = [["https://cognito-idp.us-east-1.amazonaws.com/us-east-1_members", ["membersclient"]]]
+      operators = [["https://cognito-idp.us-east-1.amazonaws.com/us-east-1_operators", ["operatorsclient"]]]
+    }
+    error_message = "Members' tokens are of the members' pool, operators' of theirs."
+  }
+
   # Containers
 
   assert {
@@ -185,8 +263,16 @@ run "walls" {
   }
 
   assert {
-    condition     = alltrue([for name, role in merge(aws_iam_role.start, { api = aws_iam_role.api, worker = aws_iam_role.worker, migrate = aws_iam_role.migrate, flow = aws_iam_role.flow }) : role.permissions_boundary == aws_iam_policy.boundary.arn])
-    error_message = "Every role is within the boundary."
+    condition     = alltrue([for role in concat(values(aws_iam_role.start), aws_iam_role.sleep, [aws_iam_role.api, aws_iam_role.worker, aws_iam_role.migrate, aws_iam_role.flow]) : role.permissions_boundary == aws_iam_policy.boundary.arn])
+    error_message = "Every role but the workflow's is within the boundary."
+  }
+
+  assert {
+    condition = (toset(flatten([for file in fileset(path.module, "*.tf") :
+      [for found in regexall("(?m)^resource \"(aws_iam_[a-z0-9_]+)\" \"([a-z0-9_]+)\"", file("${path.module}/${file}")) : trimprefix(join(".", found), "aws_iam_")]]))
+      == toset(["policy.boundary", "role.start", "role.api", "role.worker", "role.migrate", "role.flow", "role.sleep", "role.ci",
+    "role_policy.start", "role_policy.service", "role_policy.flow", "role_policy.sleep", "role_policy.ci"]))
+    error_message = "There are no roles and no policies of theirs but those that are looked at."
   }
 
   assert {

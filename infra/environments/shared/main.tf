@@ -48,7 +48,10 @@ locals {
   tags = { Project = "ffp", Environment = var.environment, Owner = var.name == "" ? "ffp" : var.name, ManagedBy = "terraform" }
 
   # Terraform only warns of a value that nothing takes: a misspelt one would silently be the default.
-  given   = [for line in regexall("(?m)^([a-z][a-z0-9_]*)\\s*=", file("${path.module}/terraform.tfvars")) : line[0]]
+  given = concat(
+    [for line in regexall("(?m)^([a-z][a-z0-9_]*)\\s*=", file("${path.module}/terraform.tfvars")) : line[0]],
+    flatten([for file in fileset(path.module, "*.auto.tfvars.json") : keys(jsondecode(file("${path.module}/${file}")))]),
+  )
   known   = flatten([for file in fileset(path.module, "variables*.tf") : [for found in regexall("(?m)^variable \"([a-z0-9_]+)\"", file("${path.module}/${file}")) : found[0]]])
   unknown = setsubtract(local.given, local.known)
 }
@@ -64,7 +67,7 @@ output "platform" {
 
   precondition {
     condition     = length(local.unknown) == 0
-    error_message = "terraform.tfvars has what no variable takes: ${join(", ", local.unknown)}. The variables are in infra/platform/variables*.tf."
+    error_message = "terraform.tfvars or *.auto.tfvars.json has what no variable takes: ${join(", ", local.unknown)}. The variables are in infra/platform/variables*.tf."
   }
 }
 

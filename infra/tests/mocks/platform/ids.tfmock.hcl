@@ -289,3 +289,23 @@ override_resource {
   target = aws_cloudwatch_log_group.access
   values = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:access" }
 }
+
+override_resource {
+  target = aws_acm_certificate.site[0]
+  values = {
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/site"
+    domain_validation_options = [
+      { domain_name = "app.example.com", resource_record_name = "_1.app.example.com", resource_record_type = "CNAME", resource_record_value = "_1.acm.example" },
+    ]
+  }
+}
+
+override_resource {
+  target = aws_acm_certificate.origin[0]
+  values = {
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/origin"
+    domain_validation_options = [
+      { domain_name = "origin.app.example.com", resource_record_name = "_1.origin.app.example.com", resource_record_type = "CNAME", resource_record_value = "_1.acm.example" },
+    ]
+  }
+}
