@@ -22,20 +22,21 @@ use std::{
     time::Instant,
 };
 
-use axum::extract::FromRequestParts;
+use axum::{Router, http::StatusCode, routing};
 use devstack::redis::Redis;
 use futures::future::join_all;
-use platform::config::Config;
+use platform::{config::Config, server};
 use process::{GLANCE, PATIENCE, Process};
 use serde_json::json;
 use support::{Answer, TestApp, stack, stack::environment};
 use tenants::{
-    Caller, Error, MemberId, Role, Tenant, TenantId,
+    Tenant,
     quotas::{self, Quota, hours},
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncBufReadExt, BufReader, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    process::{Child, Command},
 };
 use uuid::Uuid;
 
@@ -206,62 +207,90 @@ async fn killing_one_instance_loses_no_answered_request_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn processes_that_take_from_one_allowance_get_exactly_what_it_holds() {
+async fn three_instances_give_exactly_what_an_allowance_holds_and_one_that_is_killed_gives_nothing_back() {
     let fleet = Fleet::start().await;
+    let (mut serving, addresses): (Vec<_>, Vec<_>) =
+        join_all((0..INSTANCES).map(|_| instance(&fleet))).await.into_iter().unzip();
+    let fleet = Fleet { proxy: RoundRobin::before(addresses).await, ..fleet };
     let (acme, globex) = (fleet.app.acme(), fleet.app.globex());
-    let takers = join_all((0..INSTANCES).map(|_| take(&fleet, acme.tenant_id(), acme.member_id("athlete"))));
-    let others = take(&fleet, globex.tenant_id(), globex.member_id("athlete"));
-    let (takers, others) = tokio::join!(takers, others);
-    assert_eq!(takers.iter().sum::<usize>(), 5, "{takers:?}");
+    let (ours, theirs) = (&acme.details("athlete").id_token, &globex.details("athlete").id_token);
+
+    let (taken, others) = tokio::join!(fleet.takes(ours, 40), fleet.takes(theirs, 20));
+    assert_eq!(taken, 5);
     assert_eq!(others, 5, "another's allowance is untouched");
-    // Ten more of the same member, in a process of their own.
-    assert_eq!(take(&fleet, acme.tenant_id(), acme.member_id("athlete")).await, 0);
+    assert!(fleet.proxy.taken().iter().all(|taken| *taken >= 20), "{:?}", fleet.proxy.taken());
+
+    serving.remove(0).kill().await.unwrap();
+    assert_eq!(fleet.takes(ours, 10).await, 0);
     assert_eq!(fleet.app.count("select count(*) from quota_take").await, 10);
 }
 
-const TAKER: [&str; 2] = ["FFP_TEST_TENANT", "FFP_TEST_MEMBER"];
+const TAKE: &str = "/api/v1/test/take";
 
-/// Twenty takes at once by a process of their own; how many were given.
-async fn take(fleet: &Fleet, tenant: &str, member: &str) -> usize {
-    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "takes_for_another_test", "--ignored", "--nocapture"])
-        .envs(&fleet.environment)
-        .envs(TAKER.into_iter().zip([tenant, member]))
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("the taker ends").unwrap();
-    let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let taken = said.split_once("taken: ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
-    taken.unwrap_or_else(|| panic!("{said}{complaint}"))
+impl Fleet {
+    /// So many takes at once; how many were given.
+    async fn takes(&self, token: &str, count: usize) -> usize {
+        let take = async || loop {
+            let answer = Answer::read(self.request(reqwest::Method::POST, TAKE, token).send().await.unwrap()).await;
+            match answer.status.as_u16() {
+                204 => return true,
+                // The tenant's own share of the connections: it may wait for itself.
+                _ if answer.body["type"] == "urn:ffp:problem:busy" => {}
+                _ => {
+                    let refused = answer.assert_problem(429, "quota-exhausted");
+                    assert_eq!((&refused.body["limit"], &refused.body["used"]), (&json!(5), &json!(5)));
+                    return false;
+                }
+            }
+        };
+        join_all((0..count).map(|_| take())).await.into_iter().filter(|taken| *taken).count()
+    }
 }
 
-#[tokio::test]
-#[ignore = "only takes for another test"]
-async fn takes_for_another_test() {
-    let [Ok(tenant), Ok(member)] = TAKER.map(std::env::var) else {
-        return;
+/// An instance in a process of its own, with a route that takes an allowance: no feature has one yet.
+async fn instance(fleet: &Fleet) -> (Child, SocketAddr) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "serves_for_another_test", "--ignored", "--nocapture"])
+        .envs(&fleet.environment)
+        .env(SERVES, "yes")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, address)) = line.split_once("serves at ") {
+                return address.parse().unwrap();
+            }
+        }
+        panic!("it ended before it served")
     };
+    let address = tokio::time::timeout(PATIENCE, address).await.expect("it serves");
+    // What else it says must not stand in its way.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, address)
+}
+
+const SERVES: &str = "FFP_TEST_SERVES";
+
+#[tokio::test]
+#[ignore = "only serves for another test"]
+async fn serves_for_another_test() {
+    if std::env::var(SERVES).is_err() {
+        return;
+    }
     let config = Config::read(&|name| std::env::var(name).ok()).unwrap();
     let platform = config.platform().await.unwrap();
-    let caller = Caller {
-        tenant_id: TenantId(tenant.parse().unwrap()),
-        member_id: MemberId(member.parse().unwrap()),
-        role: Role::Athlete,
-        subject: "whoever it is".into(),
+    let take = async |tenant: Tenant| {
+        tenant.write(async |tx| quotas::take(tx, PLAN).await).await.map(|_| StatusCode::NO_CONTENT)
     };
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.extensions.insert(caller);
-    let tenant = Tenant::from_request_parts(&mut parts, &platform).await.unwrap();
-    let take = async || loop {
-        match tenant.write(async |tx| quotas::take(tx, PLAN).await).await {
-            Ok(_) => return true,
-            Err(Error::Refused(problem)) if problem.slug == "quota-exhausted" => return false,
-            // The tenant's own share of the connections: it may wait for itself.
-            Err(Error::Refused(problem)) if problem.slug == "busy" => {}
-            Err(error) => panic!("{error}"),
-        }
-    };
-    let taken = join_all((0..20).map(|_| take())).await.into_iter().filter(|taken| *taken).count();
-    println!("taken: {taken}");
+    let health = server::Health::starting(platform.tenants.clone());
+    health.serve();
+    let routes = Router::new().route(TAKE, routing::post(take));
+    let router = server::router_with(routes, platform, &config.http, health);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("serves at {}", listener.local_addr().unwrap());
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
 }
