@@ -39,7 +39,7 @@ bench:
 infra-test:
 	infra/scripts/test
 
-# Breaks every property of infra/ in turn and names the test that noticed: a quarter of an hour; ONLY=identity does those
+# Breaks every property of infra/ in turn and names the test that noticed: some 20 minutes; ONLY=identity does those
 # with the word
 infra-mutate:
 	infra/tests/mutate $(if $(ONLY),--only "$(ONLY)")
