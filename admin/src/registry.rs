@@ -6,7 +6,7 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use tenants::{
     Operator, OperatorScope, Result, TenantId, TenantTx,
-    http::{Cursor, Json, Page, PageQuery, Params, PathId, Problem, WithETag, containing, unprintable},
+    http::{Cursor, Json, Page, PageQuery, Params, PathId, Problem, WithETag, containing, is_line, searched, tidy},
 };
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ const USAGE_DAYS: i32 = 31;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TenantQuery {
-    /// Only names that contain this, in upper or lower case; or the one tenant with this id.
+    /// Only names that contain this, in upper or lower case and however its accents are typed; or the one tenant with this id.
     #[param(min_length = 1, max_length = 100)]
     pub q: Option<String>,
     /// Only in this status.
@@ -102,7 +102,7 @@ pub async fn list(operator: Operator, Params(query): Params<TenantQuery>) -> Res
                 "select ",
                 tenant_columns!(),
                 " from tenant where id < $1 and ($2::text is null or status = $2) and ($3::text is null or kind = $3) \
-                  and ($4::text is null or name ilike $4 or id = $5) order by id desc limit $6"
+                  and ($4::text is null or search_form(name) like (select search_form($4)) or id = $5) order by id desc limit $6"
             );
             let values = [
                 after.0.into(),
@@ -116,14 +116,6 @@ pub async fn list(operator: Operator, Params(query): Params<TenantQuery>) -> Res
         })
         .await?;
     Ok(Json(Page::cut(rows, limit, |tenant: &Tenant| tenant.id)))
-}
-
-fn searched(q: &str) -> Result<String, Problem> {
-    let q = q.trim();
-    if (1..=100).contains(&q.chars().count()) {
-        return Ok(q.to_owned());
-    }
-    Err(Problem::invalid("?q", "must have 1 to 100 characters, and not only spaces"))
 }
 
 /// A tenant with its people and what it used.
@@ -235,8 +227,8 @@ pub async fn members(
 
 /// Opens the tenant, which writes the audit row before anything is read.
 async fn open(scope: &OperatorScope, id: Uuid, reason: Option<String>) -> Result<tenants::Tenant> {
-    let reason = reason.as_deref().map_or(LOOKED, str::trim);
-    if !(1..=200).contains(&reason.chars().count()) || reason.chars().any(unprintable) {
+    let reason = reason.as_deref().map_or(LOOKED, tidy);
+    if !is_line(reason, 200) {
         return Err(
             Problem::invalid("?reason", "must have 1 to 200 characters in one line, and not only spaces").into()
         );

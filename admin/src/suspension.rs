@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use tenants::{
     Operator, PLATFORM_TENANT, Result, TenantId,
-    http::{IfMatch, Json, PathId, Problem, unprintable},
+    http::{IfMatch, Json, PathId, Problem, is_line, tidy},
 };
 use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
@@ -26,8 +26,7 @@ pub struct Suspension {
 }
 
 fn a_reason(reason: &str) -> Result<(), ValidationError> {
-    let reason = reason.trim();
-    if (1..=500).contains(&reason.chars().count()) && !reason.chars().any(unprintable) {
+    if is_line(reason, 500) {
         return Ok(());
     }
     let message = "must have 1 to 500 characters in one line, and not only spaces";
@@ -49,7 +48,7 @@ pub async fn suspend(
     if_match: IfMatch,
     Json(suspension): Json<Suspension>,
 ) -> Result<Answer> {
-    let reason = suspension.reason.trim();
+    let reason = tidy(&suspension.reason);
     change(&operator.scope, id, &if_match, |tenant| {
         if TenantId(tenant.id) == PLATFORM_TENANT {
             return Err(Problem::conflict("platform-tenant", "The platform's own tenant is never suspended.").into());
@@ -104,7 +103,7 @@ mod tests {
         for good in ["Unpaid", " Unpaid ", &"ü".repeat(500), "未払い"] {
             assert!(a_reason(good).is_ok(), "{good}");
         }
-        for bad in ["", "  ", "a\nb", "a\u{202e}b", &"ü".repeat(501)] {
+        for bad in ["", "  ", "a\nb", "a\u{202e}b", "a\u{2028}b", "\u{3164}", &"ü".repeat(501)] {
             assert!(a_reason(bad).is_err(), "{bad:?}");
         }
     }

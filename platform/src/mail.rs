@@ -1,7 +1,9 @@
 //! Mail that this product sends itself, through Amazon SES. Confirmation and recovery codes are Cognito's to send.
 //!
 //! Names of businesses and people are other users' input and the mail carries our sender: what goes into it is
-//! cleaned so that a name can neither add a header, hide text, nor put a link of its own before the reader.
+//! cleaned (`harmless`) so that a name can neither add a header, hide text, nor put a link of its own before the reader.
+
+mod harmless;
 
 use std::time::Duration;
 
@@ -105,7 +107,7 @@ impl Message {
     /// A message; line breaks and other control characters in the subject become spaces, and it is cut to 150
     /// characters. The HTML is taken as it is: escape what goes into it.
     pub fn new(subject: &str, text: impl Into<String>, html: impl Into<String>) -> Self {
-        Self { subject: one_line(subject, MAX_SUBJECT_LENGTH), text: text.into(), html: html.into() }
+        Self { subject: harmless::line(subject, MAX_SUBJECT_LENGTH), text: text.into(), html: html.into() }
     }
 
     /// The subject, in one line.
@@ -125,7 +127,7 @@ impl Message {
 
     /// Invites somebody into a business. `link` holds the invitation's secret and is good for 7 days.
     pub fn invitation(business: &str, inviter: &str, link: &Url) -> Self {
-        let (business, inviter) = (plain_name(business), plain_name(inviter));
+        let (business, inviter) = (harmless::name(business, MAX_NAME_LENGTH), harmless::name(inviter, MAX_NAME_LENGTH));
         compose(
             &format!("{inviter} invites you to join {business}"),
             &[
@@ -186,40 +188,6 @@ fn escape(text: &str) -> String {
         }
     }
     safe
-}
-
-/// A name in one line that no mail program turns into a link: `://` goes, and a dot or `@` between a word and a letter
-/// gets a space after it (`evil.example` becomes `evil. example`).
-fn plain_name(name: &str) -> String {
-    let name = name.replace("://", " ");
-    let mut spaced = String::with_capacity(name.len());
-    let mut characters = name.chars().peekable();
-    while let Some(c) = characters.next() {
-        spaced.push(c);
-        if matches!(c, '.' | '@') && characters.peek().is_some_and(|next| next.is_alphabetic()) {
-            spaced.push(' ');
-        }
-    }
-    one_line(&spaced, MAX_NAME_LENGTH)
-}
-
-/// Text in one line of at most `longest` characters, without control characters and invisible formatting.
-fn one_line(text: &str, longest: usize) -> String {
-    let visible: String =
-        text.chars().filter(|c| !is_invisible(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= longest {
-        return line;
-    }
-    let mut cut: String = line.chars().take(longest - 1).collect();
-    cut.truncate(cut.trim_end().len());
-    cut.push('…');
-    cut
-}
-
-/// Marks that reorder or hide text: zero-width characters, bidirectional controls, the byte order mark.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// One address and nothing around it: no list, no display name, no second header line.
@@ -286,17 +254,10 @@ mod tests {
         let mail = Message::invitation("Win at https://evil.example/x", "www.evil.example", &link());
         assert!(!mail.text().contains("evil.example"));
         assert!(!mail.text().contains("https://evil"));
-        assert_eq!(plain_name("Dr. No 2.0"), "Dr. No 2.0");
     }
 
     #[test]
-    fn hidden_and_reordering_characters_are_dropped() {
-        assert_eq!(plain_name("Ac\u{202e}me\u{200b}\u{feff} Gym"), "Acme Gym");
-    }
-
-    #[test]
-    fn long_names_and_subjects_are_cut() {
-        assert_eq!(plain_name(&"é".repeat(500)).chars().count(), MAX_NAME_LENGTH);
+    fn long_subjects_are_cut() {
         assert_eq!(Message::new(&"s".repeat(500), "", "").subject().chars().count(), MAX_SUBJECT_LENGTH);
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tenants::{
     Caller, Permission, Tenant, TenantId, TenantTx,
-    http::{ETag, IfMatch, Json, Problem, WithETag},
+    http::{ETag, IfMatch, Json, Problem, WithETag, tidy},
 };
 use utoipa::ToSchema;
 use validator::Validate;
@@ -75,7 +75,7 @@ pub async fn update(
                  brand_color = coalesce($4, brand_color), version = version + 1, updated_at = now() where id = $1",
                 [
                     tx.tenant_id().0.into(),
-                    change.name.as_deref().map(str::trim).into(),
+                    change.name.as_deref().map(tidy).into(),
                     change.time_zone.clone().into(),
                     change.brand_color.clone().into(),
                 ],

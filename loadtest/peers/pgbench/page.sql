@@ -4,11 +4,11 @@ select v.version, v.id, v.tenant_id, v.title, v.description, v.status, v.rejecti
 from (
     select * from (
         (select * from video where true and tenant_id = '{tenant}' and id < 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-            and (null::text is null or title ilike null)
+            and (null::text is null or title_search like (select search_form(null)))
          order by id desc limit 21)
         union all
         (select * from video where true and tenant_id = platform_tenant() and published_at is not null
-            and id < 'ffffffff-ffff-ffff-ffff-ffffffffffff' and (null::text is null or title ilike null)
+            and id < 'ffffffff-ffff-ffff-ffff-ffffffffffff' and (null::text is null or title_search like (select search_form(null)))
          order by id desc limit 21)
     ) both_lists order by id desc limit 21
 ) v

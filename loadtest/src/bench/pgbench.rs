@@ -200,7 +200,7 @@ mod tests {
             &PAGE.replacen("where true", "where $3", 1).replacen("where true", "where $4", 1),
             &[
                 ("'ffffffff-ffff-ffff-ffff-ffffffffffff'", "$5"),
-                ("ilike null", "ilike $6"),
+                ("search_form(null)", "search_form($6)"),
                 ("null::text", "$6::text"),
                 ("limit 21", "limit $7"),
             ],

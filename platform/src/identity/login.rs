@@ -8,12 +8,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tenants::{
     MemberStatus, Standing, TenantId, TenantStatus,
-    http::{Json, Problem},
+    http::{
+        Json, Problem, composed,
+        pasted::{self, pasted_token},
+    },
     tokens::Verified,
 };
 use tokio::time::sleep_until;
 use utoipa::ToSchema;
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 use super::{
     Email,
@@ -35,7 +38,7 @@ pub struct Credentials {
     #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// Its password.
-    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
+    #[validate(custom(function = "password::triable"))]
     #[schema(min_length = 1, max_length = 256)]
     pub password: String,
 }
@@ -91,7 +94,7 @@ pub async fn login(
 async fn log_in(platform: &Platform, email: &Email, secret: SecretString) -> Result<LoginAnswer> {
     // From here: how long Cognito takes to refuse may differ as well.
     let earliest = earliest(platform);
-    let refused = match platform.directory.authenticate(email.as_str(), &secret).await {
+    let refused = match password::authenticate(&platform.directory, email.as_str(), &secret).await {
         Ok(outcome) => return answer(platform, outcome).await,
         Err(error) => error,
     };
@@ -234,15 +237,36 @@ async fn standing(platform: &Platform, token: &Verified) -> Result<Standing> {
 #[serde(deny_unknown_fields)]
 pub struct ChallengeAnswer {
     /// From the login.
+    #[serde(deserialize_with = "pasted_token")]
     #[validate(length(min = 1, max = 8192, message = "must be the session that the login answered"))]
     #[schema(min_length = 1, max_length = 8192)]
     pub session: String,
     /// Which challenge this answers.
     pub challenge: Challenge,
     /// The authenticator's code, or the new password.
-    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
+    #[validate(custom(function = "an_answer"))]
     #[schema(min_length = 1, max_length = 256)]
     pub answer: String,
+}
+
+impl ChallengeAnswer {
+    /// What is sent on: the code without what came along with it, or the password in its normal form.
+    fn given(&self) -> SecretString {
+        match self.challenge {
+            Challenge::SoftwareTokenMfa => pasted::code(&self.answer).into(),
+            Challenge::NewPasswordRequired => composed(&self.answer).into_owned().into(),
+        }
+    }
+}
+
+/// Not blank: of a code nothing would be left, and it would cost an attempt.
+fn an_answer(answer: &str) -> Result<(), ValidationError> {
+    let blank = pasted::code(answer).is_empty();
+    if blank {
+        Err(ValidationError::new("answer").with_message("must not be blank".into()))
+    } else {
+        password::triable(answer)
+    }
 }
 
 /// Finish a login that asked for a code or a new password.
@@ -267,7 +291,7 @@ pub async fn challenge(
 }
 
 async fn meet(platform: &Platform, body: &ChallengeAnswer) -> Result<LoginAnswer> {
-    let given = SecretString::from(body.answer.as_str());
+    let given = body.given();
     let outcome =
         platform.directory.answer_challenge(&body.session, body.challenge, &given).await.map_err(login_error)?;
     answer(platform, outcome).await
@@ -278,6 +302,7 @@ async fn meet(platform: &Platform, body: &ChallengeAnswer) -> Result<LoginAnswer
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// From the login or the last refresh.
+    #[serde(deserialize_with = "pasted_token")]
     #[validate(length(min = 1, max = 8192, message = "must be a refresh token"))]
     #[schema(min_length = 1, max_length = 8192)]
     pub refresh_token: String,

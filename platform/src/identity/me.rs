@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tenants::{
     Caller, MemberId, Role, Tenant, TenantId, TenantTx,
-    http::{ETag, IfMatch, Json, Problem, WithETag},
+    http::{ETag, IfMatch, Json, Problem, WithETag, tidy},
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -120,7 +120,7 @@ pub async fn update(
                  units = coalesce($4, units), version = version + 1, updated_at = now() where id = $1",
                 [
                     caller.member_id.0.into(),
-                    change.full_name.as_deref().map(str::trim).into(),
+                    change.full_name.as_deref().map(tidy).into(),
                     change.time_zone.clone().into(),
                     change.units.map(Units::as_str).into(),
                 ],
@@ -160,10 +160,11 @@ async fn find(tx: &TenantTx, caller: &Caller) -> Result<Profile> {
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The password you log in with now.
-    #[validate(length(min = 1, max = 256, message = "must be 1 to 256 characters"))]
+    #[validate(custom(function = "password::triable"))]
     #[schema(min_length = 1, max_length = 256)]
     pub current_password: String,
     /// 10 to 256 characters.
+    #[serde(deserialize_with = "password::normal")]
     #[validate(custom(function = "password::acceptable"))]
     #[schema(min_length = 10, max_length = 256)]
     pub new_password: String,
@@ -207,9 +208,9 @@ async fn replace(
 }
 
 /// Counts like a guess at the login, each time: a stolen token must not be a way to try passwords, two at a time even.
-async fn is_password(platform: &Platform, email: &str, password: &SecretString, client: Client) -> Result<bool> {
+async fn is_password(platform: &Platform, email: &str, typed: &SecretString, client: Client) -> Result<bool> {
     let attempt = Attempt::begin(platform, What::Password, email, client).await?;
-    let right = match platform.directory.authenticate(email, password).await {
+    let right = match password::authenticate(&platform.directory, email, typed).await {
         Ok(AuthOutcome::Tokens(_) | AuthOutcome::Challenge { .. }) => Ok(true),
         Err(cognito::Error::InvalidCredentials) => Ok(false),
         Err(cognito::Error::TooManyAttempts) => Err(super::register::too_many_attempts()),

@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::Platform;
 
 pub use email::Email;
-pub use password::{MIN_LENGTH as MIN_PASSWORD_LENGTH, acceptable as acceptable_password};
+pub use password::{MIN_LENGTH as MIN_PASSWORD_LENGTH, acceptable as acceptable_password, normal as normal_password};
 
 /// Runs `work` and answers no earlier than the floor, so that the time says nothing about whether an address is known.
 async fn unhurried<T>(platform: &Platform, work: impl Future<Output = T>) -> T {

@@ -3,7 +3,10 @@
 use axum::{extract::State, http::StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
-use tenants::{Audit, TenantId, http::Json};
+use tenants::{
+    Audit, TenantId,
+    http::{Json, pasted::pasted_code},
+};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -41,11 +44,13 @@ pub struct Reset {
     #[validate(custom(function = "email::valid"))]
     #[schema(format = Email, max_length = 254)]
     pub email: String,
-    /// From the mail; good for an hour.
+    /// From the mail; good for an hour. Spaces and dashes in and around it are no part of it.
+    #[serde(deserialize_with = "pasted_code")]
     #[validate(length(min = 1, max = 64, message = "must be the code from the mail"))]
     #[schema(min_length = 1, max_length = 64)]
     pub code: String,
     /// 10 to 256 characters.
+    #[serde(deserialize_with = "password::normal")]
     #[validate(custom(function = "password::acceptable"))]
     #[schema(min_length = 10, max_length = 256)]
     pub new_password: String,

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tenants::{
     Audit, MemberId, Role, TenantId, TenantTx,
-    http::{Json, Problem},
+    http::{Json, Problem, pasted::pasted_code, tidy},
 };
 use utoipa::ToSchema;
 use validator::Validate;
@@ -39,6 +39,7 @@ pub struct NewRegistration {
     #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// 10 to 256 characters.
+    #[serde(deserialize_with = "password::normal")]
     #[validate(custom(function = "password::acceptable"))]
     #[schema(min_length = 10, max_length = 256)]
     pub password: String,
@@ -140,7 +141,7 @@ async fn insert(
 ) -> Result<()> {
     let (tenant, member) = (ids.tenant_id.0, ids.member_id.0);
     let kind = if new.business_name.is_some() { "business" } else { "individual" };
-    let name = new.business_name.as_deref().unwrap_or(&new.full_name).trim();
+    let name = tidy(new.business_name.as_deref().unwrap_or(&new.full_name));
     let zone = new.time_zone.as_deref().unwrap_or("UTC");
     let values = [tenant.into(), kind.into(), name.into(), zone.into(), storage_limit.into()];
     tx.run("insert into tenant (id, kind, name, time_zone, storage_limit_bytes) values ($1, $2, $3, $4, $5)", values)
@@ -148,7 +149,7 @@ async fn insert(
     tx.run(
         "insert into member (tenant_id, id, subject, full_name, role, status, time_zone) \
          values ($1, $2, $3, $4, 'owner', 'pending', $5)",
-        [tenant.into(), member.into(), subject.into(), new.full_name.trim().into(), zone.into()],
+        [tenant.into(), member.into(), subject.into(), tidy(&new.full_name).into(), zone.into()],
     )
     .await?;
     let contact = [tenant.into(), member.into(), email.as_str().into()];
@@ -178,7 +179,8 @@ pub struct Confirmation {
     #[validate(custom(function = "email::valid"))]
     #[schema(format = Email, max_length = 254)]
     pub email: String,
-    /// From the mail.
+    /// From the mail. Spaces and dashes in and around it are no part of it.
+    #[serde(deserialize_with = "pasted_code")]
     #[validate(length(min = 1, max = 64, message = "must be the code from the mail"))]
     #[schema(min_length = 1, max_length = 64)]
     pub code: String,

@@ -1,14 +1,12 @@
 //! Checks of short texts that people type and other people read.
 
 use chrono_tz::Tz;
-use tenants::http::unprintable;
+use tenants::http::is_line;
 use validator::ValidationError;
 
-/// A name: 1 to 120 characters, not blank, in one line, without control or direction-changing characters.
+/// A name: 1 to 120 characters of which one can be seen, in one line. What is kept of it is [`tidy`](tenants::http::tidy).
 pub fn name(text: &str) -> Result<(), ValidationError> {
-    let trimmed = text.trim();
-    let good = !trimmed.is_empty() && trimmed.chars().count() <= 120 && !trimmed.chars().any(unprintable);
-    complain(good, "must be 1 to 120 characters in one line, and not blank")
+    complain(is_line(text, 120), "must be 1 to 120 characters in one line, and not blank")
 }
 
 /// An IANA time zone.
@@ -37,7 +35,7 @@ mod tests {
         for good in ["Ann", "Žofie Nováková", "山田太郎", "💪 Gym", "محمد"] {
             assert!(name(good).is_ok(), "{good}");
         }
-        for bad in ["", "   ", "a\nb", "a\u{202e}b", &"x".repeat(121)] {
+        for bad in ["", "   ", "a\nb", "a\u{202e}b", "a\u{2029}b", "\u{2060}", &"x".repeat(121)] {
             assert!(name(bad).is_err(), "{bad:?}");
         }
     }

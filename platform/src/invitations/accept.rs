@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tenants::{
     Audit, MemberId, MemberStatus, Tenant, TenantId, TenantTx,
-    http::{Json, Problem},
+    http::{Json, Problem, pasted::pasted_token, tidy},
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::{
     identity::{
         Email, acceptable_password,
         accounts::{Address, claim},
-        text,
+        normal_password, text,
     },
 };
 
@@ -31,10 +31,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Acceptance {
     /// From the link in the mail.
+    #[serde(deserialize_with = "pasted_token")]
     #[validate(length(min = 1, max = 256, message = "must be the token from the mail"))]
     #[schema(min_length = 1, max_length = 256)]
     pub token: String,
     /// 10 to 256 characters.
+    #[serde(deserialize_with = "normal_password")]
     #[validate(custom(function = "acceptable_password"))]
     #[schema(min_length = 10, max_length = 256)]
     pub password: String,
@@ -76,7 +78,7 @@ pub async fn accept(
         cognito::Error::InvalidPassword(detail) => Error::from(Problem::invalid("/password", detail)),
         other => other.into(),
     })?;
-    let name = body.full_name.trim();
+    let name = tidy(&body.full_name);
     let member_id = tenant.write(async |tx| join(tx, &open, &secret, &subject, name).await).await?;
     faults::after("db.join");
     Ok((StatusCode::CREATED, Json(Joined { tenant_id, member_id })))

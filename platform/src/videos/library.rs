@@ -19,7 +19,7 @@ use crate::{Platform, Result};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LibraryQuery {
-    /// Only titles that contain this, in upper or lower case.
+    /// Only titles that contain this, in upper or lower case and however its accents are typed.
     #[param(min_length = 1, max_length = 100)]
     pub q: Option<String>,
     /// How many.

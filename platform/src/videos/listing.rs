@@ -4,7 +4,7 @@ use sea_orm::FromQueryResult;
 use serde::Deserialize;
 use tenants::{
     TenantTx,
-    http::{Cursor, Page, PageQuery, Problem, containing},
+    http::{Cursor, Page, PageQuery, containing, searched},
 };
 use utoipa::IntoParams;
 
@@ -30,7 +30,7 @@ pub struct Filter {
 pub struct ListQuery {
     /// Only the platform's library or only the business's own; both if left out.
     pub scope: Option<Scope>,
-    /// Only titles that contain this, in upper or lower case.
+    /// Only titles that contain this, in upper or lower case and however its accents are typed.
     #[param(min_length = 1, max_length = 100)]
     pub q: Option<String>,
     /// How many.
@@ -43,10 +43,7 @@ pub struct ListQuery {
 impl ListQuery {
     /// Checks each parameter.
     pub(super) fn parse(self) -> Result<Filter> {
-        let title = self.q.map(|q| q.trim().to_owned());
-        if title.as_ref().is_some_and(|title| !(1..=100).contains(&title.chars().count())) {
-            return Err(Problem::invalid("?q", "must have 1 to 100 characters, and not only spaces").into());
-        }
+        let title = self.q.as_deref().map(searched).transpose()?;
         let (limit, after) = PageQuery { limit: self.limit, cursor: self.cursor }.parse()?;
         Ok(Filter { scope: self.scope, title, limit, after })
     }
@@ -55,7 +52,7 @@ impl ListQuery {
 const LIST: &str = concat!(
     "select ",
     columns!(),
-    " from video where tenant_id = $1 and id < $2 and ($3::text is null or title ilike $3) order by id desc limit $4"
+    " from video where tenant_id = $1 and id < $2 and ($3::text is null or title_search like (select search_form($3))) order by id desc limit $4"
 );
 
 /// One page of the videos that the tenant owns itself, for those who watch nothing: operators, of the library.

@@ -32,7 +32,7 @@ use sea_orm::{
 };
 use tenants::{
     Audit, Meter, PLATFORM_TENANT, TenantTx,
-    http::{IfMatch, Problem},
+    http::{IfMatch, Problem, tidy},
 };
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ pub async fn add(tx: &TenantTx, new: NewVideo) -> Result<Uuid> {
     let row = entity::ActiveModel {
         tenant_id: Set(tx.tenant_id().0),
         id: Set(id),
-        title: Set(new.title.trim().to_owned()),
+        title: Set(tidy(&new.title).to_owned()),
         description: Set(new.description.unwrap_or_default()),
         status: Set(Status::Uploading),
         content_type: Set(new.content_type.as_str().to_owned()),
@@ -169,7 +169,7 @@ async fn lock_own(tx: &TenantTx, id: Uuid) -> Result<Model> {
 pub async fn edit(tx: &TenantTx, id: Uuid, changes: VideoChanges, if_match: &IfMatch) -> Result<Model> {
     let row = lock_own(tx, id).await?;
     if_match.check(view::etag(&row))?;
-    let title = changes.title.map_or_else(|| row.title.clone(), |title| title.trim().to_owned());
+    let title = changes.title.map_or_else(|| row.title.clone(), |title| tidy(&title).to_owned());
     let description = changes.description.unwrap_or_else(|| row.description.clone());
     if title == row.title && description == row.description {
         return Ok(row);

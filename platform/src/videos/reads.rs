@@ -68,11 +68,11 @@ static PLAY: Hot = Hot::new(
 static LIST: Hot = Hot::new(concat!(
     shown!(),
     "from (select * from (\
-        (select * from video where $3 and tenant_id = $1 and id < $5 and ($6::text is null or title ilike $6) \
+        (select * from video where $3 and tenant_id = $1 and id < $5 and ($6::text is null or title_search like (select search_form($6))) \
           order by id desc limit $7) \
         union all \
         (select * from video where $4 and tenant_id = platform_tenant() and published_at is not null and id < $5 \
-            and ($6::text is null or title ilike $6) \
+            and ($6::text is null or title_search like (select search_form($6))) \
           order by id desc limit $7)\
       ) both_lists order by id desc limit $7) v",
     watched!(),

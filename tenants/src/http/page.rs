@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Problem;
+use super::{Problem, pasted};
 
 /// `?limit=` and `?cursor=`, as every list takes them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,7 +47,7 @@ impl PageQuery {
         };
         let cursor = match self.cursor.as_deref() {
             None => Cursor::START,
-            Some(text) => Cursor::decode(text).ok_or_else(|| {
+            Some(text) => Cursor::decode(&pasted::token(text)).ok_or_else(|| {
                 Problem::invalid("?cursor", "must be the `next_cursor` of the page before, unchanged")
             })?,
         };
