@@ -24,6 +24,7 @@ use crate::{
     Platform,
     app::{Parts, Settings},
     cognito::{self, Directory},
+    identity::Email,
     mail::{self, Mailer},
     storage::Storage,
     videos::signing::{Signer, SigningKey},
@@ -70,7 +71,7 @@ impl Config {
         let region = aws.as_ref().map(|aws| aws.region.as_str());
         let identity = IdentityConfig::read(reader, region);
         let videos = VideosConfig::read(reader);
-        let mail_from = reader.text("FFP_MAIL_FROM", "the sender of mail, an address that SES has verified");
+        let mail_from = sender(reader);
         let worker_concurrency = reader.number_or("FFP_WORKER_CONCURRENCY", 4, 1..=64);
         Some(Self {
             aws: aws?,
@@ -127,6 +128,20 @@ pub fn telemetry(lookup: &dyn Fn(&str) -> Option<String>) -> Result<TelemetryCon
     let mut reader = Reader::new(lookup);
     let config = TelemetryConfig::read(&mut reader);
     reader.finish(config)
+}
+
+/// The sender of mail: an address like everybody's, with or without a name before it.
+fn sender(reader: &mut Reader<'_>) -> Option<String> {
+    const NAME: &str = "FFP_MAIL_FROM";
+    let right = "the sender of mail, an address that SES has verified";
+    let from = reader.text(NAME, right)?;
+    let address =
+        from.strip_suffix('>').and_then(|from| from.rsplit_once('<')).map_or(from.as_str(), |(_, inner)| inner);
+    if Email::parse(address).is_ok() {
+        return Some(from);
+    }
+    reader.refuse(NAME, format!("is `{from}`"), format!("set it to {right}, such as FFP <no-reply@example.com>"));
+    None
 }
 
 #[cfg(test)]

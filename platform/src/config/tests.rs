@@ -63,6 +63,18 @@ fn what_must_be_set_is_enough_and_the_rest_has_defaults() {
 }
 
 #[test]
+fn the_sender_of_mail_is_an_address_that_mail_services_take() {
+    for good in ["no-reply@example.com", "FFP <no-reply@example.com>"] {
+        assert_eq!(with(&[("FFP_MAIL_FROM", good)]).unwrap().mail_from, good);
+    }
+    for bad in
+        ["FFP", "no..reply@example.com", "FFP <no-reply@localhost>", "FFP <no-reply@example.com", "ffp@bücher.example"]
+    {
+        assert_eq!(names(&with(&[("FFP_MAIL_FROM", bad)]).unwrap_err()), ["FFP_MAIL_FROM"], "{bad}");
+    }
+}
+
+#[test]
 fn everything_that_is_missing_is_reported_at_once_and_nothing_else() {
     let error = read(&HashMap::new()).unwrap_err();
     let mut wanted: Vec<_> = complete().into_keys().collect();

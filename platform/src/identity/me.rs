@@ -163,7 +163,7 @@ pub struct PasswordChange {
     #[validate(custom(function = "password::triable"))]
     #[schema(min_length = 1, max_length = 256)]
     pub current_password: String,
-    /// 10 to 256 characters.
+    /// 10 to 256 characters, counted in Unicode's composed form (NFC).
     #[serde(deserialize_with = "password::normal")]
     #[validate(custom(function = "password::acceptable"))]
     #[schema(min_length = 10, max_length = 256)]

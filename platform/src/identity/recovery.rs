@@ -49,7 +49,7 @@ pub struct Reset {
     #[validate(length(min = 1, max = 64, message = "must be the code from the mail"))]
     #[schema(min_length = 1, max_length = 64)]
     pub code: String,
-    /// 10 to 256 characters.
+    /// 10 to 256 characters, counted in Unicode's composed form (NFC).
     #[serde(deserialize_with = "password::normal")]
     #[validate(custom(function = "password::acceptable"))]
     #[schema(min_length = 10, max_length = 256)]

@@ -38,7 +38,7 @@ pub struct NewRegistration {
     #[validate(custom(function = "email::valid"))]
     #[schema(format = Email, max_length = 254)]
     pub email: String,
-    /// 10 to 256 characters.
+    /// 10 to 256 characters, counted in Unicode's composed form (NFC).
     #[serde(deserialize_with = "password::normal")]
     #[validate(custom(function = "password::acceptable"))]
     #[schema(min_length = 10, max_length = 256)]

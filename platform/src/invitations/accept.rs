@@ -35,7 +35,7 @@ pub struct Acceptance {
     #[validate(length(min = 1, max = 256, message = "must be the token from the mail"))]
     #[schema(min_length = 1, max_length = 256)]
     pub token: String,
-    /// 10 to 256 characters.
+    /// 10 to 256 characters, counted in Unicode's composed form (NFC).
     #[serde(deserialize_with = "normal_password")]
     #[validate(custom(function = "acceptable_password"))]
     #[schema(min_length = 10, max_length = 256)]

@@ -27,6 +27,7 @@ mod throttle;
 mod throttle_networks;
 mod throttle_public;
 mod throttle_store;
+mod typed_logins;
 mod typed_text;
 mod unsafe_database;
 mod usage;

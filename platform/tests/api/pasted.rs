@@ -112,6 +112,9 @@ async fn refresh_tokens_sessions_and_cursors_are_right_with_spaces() {
     for route in ["refresh", "logout"] {
         let blank = anyone.post(&format!("/api/v1/auth/{route}"), &json!({"refresh_token": "\u{200b}\n"})).await;
         blank.assert(422).assert_names("/refresh_token");
+        let long =
+            anyone.post(&format!("/api/v1/auth/{route}"), &json!({"refresh_token": " ".repeat(8193) + "x"})).await;
+        long.assert(422).assert_names("/refresh_token");
     }
 
     let cognito = platform::cognito::client(&aws(&stack().ministack.endpoint()).sdk().await);

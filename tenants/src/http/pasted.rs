@@ -21,12 +21,15 @@ pub fn address(pasted: &str) -> &str {
     pasted.trim_matches(is_invisible)
 }
 
+/// Longest token of all, in characters. What is longer is left as it is, for the refusal of its field.
+const LONGEST: usize = 8192;
+
 /// Reads a field as [`token`] does, before anything counts its length.
 ///
 /// # Errors
 /// It is no string.
 pub fn pasted_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map(|text| token(&text))
+    read(deserializer, token)
 }
 
 /// Reads a field as [`code`] does, before anything counts its length.
@@ -34,7 +37,12 @@ pub fn pasted_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String
 /// # Errors
 /// It is no string.
 pub fn pasted_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map(|text| code(&text))
+    read(deserializer, code)
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D, clean: fn(&str) -> String) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(if text.chars().nth(LONGEST).is_some() { text } else { clean(&text) })
 }
 
 #[cfg(test)]
