@@ -32,6 +32,8 @@ pub(super) struct Column {
     /// Has no default and may not be null.
     pub(super) is_needed: bool,
     pub(super) may_select: bool,
+    /// PostgreSQL makes its values of other columns: nobody gives one, and COPY takes it from no table.
+    pub(super) is_generated: bool,
     pub(super) may_insert: bool,
     pub(super) may_update: bool,
 }
@@ -54,9 +56,10 @@ select jsonb_build_object(
     'columns', (select jsonb_agg(jsonb_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
             'needed', a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attgenerated = '',
+            'generated', a.attgenerated <> '',
             'select', has_column_privilege(c.oid, a.attnum, 'SELECT'),
             'insert', has_column_privilege(c.oid, a.attnum, 'INSERT') and a.attgenerated = '',
-            'update', has_column_privilege(c.oid, a.attnum, 'UPDATE')) order by a.attnum)
+            'update', has_column_privilege(c.oid, a.attnum, 'UPDATE') and a.attgenerated = '') order by a.attnum)
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     'unique', coalesce((select jsonb_agg(
             (select jsonb_agg(a.attname) from pg_attribute a where a.attrelid = c.oid and a.attnum = any (i.indkey::int2[])))
@@ -145,6 +148,7 @@ fn relation(row: &Value) -> Result<Relation> {
                 kind: text(&column["type"]),
                 is_needed: is(&column["needed"]),
                 may_select: is(&column["select"]),
+                is_generated: is(&column["generated"]),
                 may_insert: is(&column["insert"]),
                 may_update: is(&column["update"]),
             })

@@ -165,9 +165,10 @@ pub(super) async fn copied_out(session: &mut Session, ground: &Ground<'_>) -> Re
     if columns.is_empty() {
         return Ok(());
     }
+    let stored = list(relation.names(|column| column.may_select && !column.is_generated));
     for sql in [
         format!("copy (select {columns} from {}) to stdout", relation.sql),
-        format!("copy {} ({columns}) to stdout", relation.sql),
+        format!("copy {} ({stored}) to stdout", relation.sql),
     ] {
         session.must("rollback to savepoint attempt").await?;
         let copied = async {

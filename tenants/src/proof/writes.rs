@@ -35,7 +35,11 @@ pub(super) fn insert(relation: &Relation, row: &Value, changes: &[(&str, &str)])
     }
     let known = relation.names(|column| column.may_insert && row.get(&column.name).is_some());
     // Without a right to insert, the refusal is what is tried.
-    let columns = if known.is_empty() { relation.names(|column| row.get(&column.name).is_some()) } else { known };
+    let columns = if known.is_empty() {
+        relation.names(|column| !column.is_generated && row.get(&column.name).is_some())
+    } else {
+        known
+    };
     let columns = list(columns);
     format!(
         "insert into {table} ({columns}) select {columns} from jsonb_populate_record(null::{table}, {})",
