@@ -228,7 +228,7 @@ async fn standing(platform: &Platform, token: &Verified) -> Result<Standing> {
     if found.tenant_status != TenantStatus::Pending {
         return Ok(found);
     }
-    register::activate(platform, tenant).await?;
+    register::activate(platform, tenant, None).await?;
     find().await?.ok_or_else(invalid_credentials)
 }
 

@@ -9,6 +9,7 @@
 
 pub mod accounts;
 mod attempts;
+mod confirmed;
 pub mod email;
 pub mod jobs;
 pub mod login;

@@ -15,7 +15,7 @@ use super::{
     Email,
     accounts::{Address, claim},
     attempts::{self, Attempt, What},
-    email,
+    confirmed, email,
     jobs::ExpireRegistration,
     password, text, unhurried,
 };
@@ -186,7 +186,7 @@ pub struct Confirmation {
     pub code: String,
 }
 
-/// Confirm the address with the code from the mail.
+/// Confirm the address with the code from the mail. Repeated with the same code within a day, it answers the same.
 #[utoipa::path(post, path = "/api/v1/auth/confirm", tag = "auth", security(()), request_body = Confirmation,
     responses((status = 204, description = "The address is confirmed: log in"),
               (status = 429, description = "`too-many-attempts`")))]
@@ -216,7 +216,7 @@ async fn confirm_address(platform: &Platform, email: &Email, code: &str) -> Resu
         .await?
         .is_some_and(|standing| standing.tenant_status == tenants::TenantStatus::Pending);
     if !pending {
-        return Err(wrong_code());
+        return confirmed::again(platform, email, code).await;
     }
     // Confirmed there and still pending here: a crash came between. The code was right then.
     if user.status == UserStatus::Unconfirmed {
@@ -225,11 +225,12 @@ async fn confirm_address(platform: &Platform, email: &Email, code: &str) -> Resu
             Err(error) => return Err(code_error(error)),
         }
     }
-    activate(platform, tenant).await
+    activate(platform, tenant, Some(code)).await
 }
 
-/// Makes a pending tenant active, once Cognito has confirmed its owner's address. Repeating it changes nothing.
-pub(super) async fn activate(platform: &Platform, tenant: TenantId) -> Result<()> {
+/// Makes a pending tenant active, once Cognito has confirmed its owner's address, by `code` if it is known. Repeating it
+/// changes nothing.
+pub(super) async fn activate(platform: &Platform, tenant: TenantId, code: Option<&str>) -> Result<()> {
     platform
         .tenants
         .as_system(tenant)
@@ -240,6 +241,9 @@ pub(super) async fn activate(platform: &Platform, tenant: TenantId) -> Result<()
             }
             tx.run("update member set status = 'active', updated_at = now() where status = 'pending'", []).await?;
             tx.run("delete from registration", []).await?;
+            if let Some(code) = code {
+                confirmed::remember(tx, code).await?;
+            }
             let audit = Audit {
                 action: "tenant.confirmed",
                 object_kind: "tenant",

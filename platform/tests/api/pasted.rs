@@ -79,6 +79,24 @@ async fn pasting_costs_no_attempt_and_neither_does_nothing_at_all() {
 }
 
 #[tokio::test]
+async fn a_code_that_is_sent_again_is_right_again_and_another_is_not() {
+    let (app, _time) = TestApp::start_by_hand(&[("FFP_LOGIN_ATTEMPTS", "4")]).await;
+    let (email, anyone) = (waiting(&app).await, app.anonymous());
+    let confirm = async |email: &str, code: &str| anyone.post(CONFIRM, &json!({"email": email, "code": code})).await;
+    for code in ["123456", "123456 ", "\n123456", "123-456", "123456", "123456"] {
+        confirm(&email, code).await.assert(204);
+    }
+    confirm(&email, "123457").await.assert_problem(422, "code-invalid");
+    confirm(&email, "").await.assert(422).assert_names("/code");
+    // It says nothing of an account that no code confirmed, and is forgotten with the day.
+    let invited = app.acme().details("coach").email.clone();
+    confirm(&invited, CONFIRMATION_CODE).await.assert_problem(422, "code-invalid");
+    confirm(&app.fresh_email("nobody"), CONFIRMATION_CODE).await.assert_problem(422, "code-invalid");
+    app.by_hand("update member_contact set confirmed_at = now() - interval '25 hours'").await;
+    confirm(&email, CONFIRMATION_CODE).await.assert_problem(422, "code-invalid");
+}
+
+#[tokio::test]
 async fn an_invitations_token_is_right_with_spaces_and_broken_over_two_lines() {
     let app = TestApp::start().await;
     let anyone = app.anonymous();

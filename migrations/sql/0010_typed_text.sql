@@ -1,3 +1,5 @@
+-- What people type: searching, and codes that are sent twice.
+--
 -- Searching finds a text however it is typed: letters with accents composed or not (NFC), in upper or lower case beyond
 -- ASCII. The same collation in every environment: what the database's own makes of case differs between them.
 
@@ -13,3 +15,8 @@ grant execute on function search_form(text) to ffp_app, ffp_worker, ffp_operator
 -- PostgreSQL maintains it, the older release's writes included, and fills it in for rows of all tenants, which no statement
 -- behind row security could. It rewrites the table once: about 12 s for a million videos, in which these wait.
 alter table video add column title_search text generated always as (search_form(title)) stored;
+
+-- A code that is pasted twice, or whose answer was lost, is the right one both times: a digest of the code that confirmed the
+-- address, which is used up and opens nothing. Null for addresses that no code confirmed.
+alter table member_contact add column confirmed_code bytea, add column confirmed_at timestamptz;
+grant update (confirmed_code, confirmed_at) on member_contact to ffp_app;
