@@ -218,7 +218,7 @@ run "prod" {
   }
 
   assert {
-    condition     = toset(keys(aws_s3_bucket_cors_configuration.this)) == toset(["videos", "photos", "uploads"]) && alltrue([for c in aws_s3_bucket_cors_configuration.this : one(c.cors_rule).allowed_origins == toset(["https://d0123456789abc.cloudfront.net"]) && one(c.cors_rule).allowed_methods == toset(["PUT"])])
+    condition     = toset(keys(aws_s3_bucket_cors_configuration.this)) == toset(["videos", "photos", "uploads"]) && alltrue([for c in aws_s3_bucket_cors_configuration.this : one(c.cors_rule).allowed_origins == toset(["https://d0123456789abc.cloudfront.net"]) && one(c.cors_rule).allowed_methods == toset(["PUT"]) && toset(one(c.cors_rule).expose_headers) == toset(["ETag"])])
     error_message = "The site's pages alone may send parts."
   }
 

@@ -10,7 +10,7 @@ use aws_sdk_s3::{
     primitives::ByteStream,
     types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::faults;
 
@@ -236,8 +236,16 @@ impl Storage {
             .await
             .map_err(classify)?;
         faults::after("s3.get_object");
-        let body: ByteStream = answer.body;
-        body.collect().await.map(|all| all.into_bytes()).map_err(|error| Error::Unavailable(error.to_string()))
+        let mut body: ByteStream = answer.body;
+        // Into its place piece by piece: collected and then joined, it would take twice its length.
+        let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
+        while let Some(piece) = body.try_next().await.map_err(|error| Error::Unavailable(error.to_string()))? {
+            if bytes.len() + piece.len() > bytes.capacity() {
+                return Err(Error::Unexpected("more bytes than were asked for".into()));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.freeze())
     }
 
     /// Deletes every version of the object, and every delete marker; none is fine.

@@ -17,6 +17,7 @@
 //!
 //! Everything is made if it is not there: an interrupted first start is finished by the next.
 
+pub mod buckets;
 mod client;
 mod demo;
 mod footage;

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
-use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_secretsmanager::{Client as Secrets, error::DisplayErrorContext};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use devstack::{ministack::MiniStack, postgres::Postgres};
@@ -12,6 +11,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{
+    buckets,
     pools::{self, Pools},
     settings::{Environment, Settings},
 };
@@ -77,7 +77,7 @@ impl Provisioned {
         let sdk = aws.sdk().await;
         let s3 = aws.s3(&sdk);
         for bucket in [VIDEOS, PHOTOS] {
-            ensure_bucket(&s3, bucket).await?;
+            buckets::ensure(&s3, bucket, settings.origin()).await?;
         }
         ensure_sender(&mail::client(&sdk)).await?;
         let pools = pools::ensure(&cognito::client(&sdk), pools::LOCAL_MEMBERS, pools::LOCAL_OPERATORS).await?;
@@ -86,20 +86,6 @@ impl Provisioned {
         describe(&mut environment, settings, ministack, &pools)?;
         Ok(Self { environment, aws, pools, edge })
     }
-}
-
-async fn ensure_bucket(s3: &aws_sdk_s3::Client, bucket: &str) -> anyhow::Result<()> {
-    let found = s3.head_bucket().bucket(bucket).send().await;
-    if let Err(error) = found {
-        if !error.as_service_error().is_some_and(|error| error.is_not_found()) {
-            bail!("cannot look for bucket {bucket}: {}", DisplayErrorContext(&error));
-        }
-        s3.create_bucket().bucket(bucket).send().await.with_context(|| format!("cannot make bucket {bucket}"))?;
-    }
-    let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-    let versioning = s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioned);
-    versioning.send().await.with_context(|| format!("cannot keep versions in bucket {bucket}"))?;
-    Ok(())
 }
 
 /// SES sends from addresses of verified domains only; the emulator believes that the domain is ours.

@@ -19,6 +19,7 @@
 //! | `doors.rs`, `tokens.rs` | where one comes in without a token; forged tokens, changed accounts |
 //! | `edge.rs` | signed URLs and stored objects |
 //! | `throttle.rs`, `broken.rs`, `jobs.rs` | buckets, requests that break off, hundreds at once, background work |
+//! | `memory.rs` | uploads made to fill the memory of whoever examines them |
 //! | `part.rs` | the parts in order, each of which can be asked for alone |
 //! | `report.rs`, `cleanup.rs` | what came of it, and what is taken away again |
 
@@ -36,6 +37,7 @@ mod footage;
 mod jobs;
 mod made;
 mod mail;
+mod memory;
 mod objects;
 mod operations;
 mod part;
@@ -170,6 +172,7 @@ async fn attack(world: &mut World, only: &[Part], verifier: Verifier) -> anyhow:
             }
             Part::Edge => edge::attack(world).await?,
             Part::Throttle => throttle::attack(world).await?,
+            Part::Memory => memory::attack(world).await?,
             Part::Idempotency => repeated::attack(world).await?,
             Part::Broken => {
                 broken::attack(world).await?;

@@ -11,6 +11,8 @@ pub(super) enum Part {
     Edge,
     /// Throttle buckets
     Throttle,
+    /// Uploads made to fill the memory
+    Memory,
     /// Idempotency keys
     Idempotency,
     /// Requests that break off, hundreds at once

@@ -24,7 +24,7 @@ use crate::{
 const SIZE_MISMATCH: &str = "size-mismatch";
 
 /// Every code under which an upload is refused; the slug of its problem.
-const CODES: [&str; 15] = [
+const CODES: [&str; 16] = [
     "empty-file",
     "not-a-video",
     "unsupported-container",
@@ -33,6 +33,7 @@ const CODES: [&str; 15] = [
     "damaged",
     "external-reference",
     "index-too-large",
+    "too-complex",
     "no-video-stream",
     "unsupported-codec",
     "unsupported-dimensions",
@@ -209,6 +210,7 @@ mod tests {
             Refusal::Damaged(text()),
             Refusal::ExternalReference,
             Refusal::IndexTooLarge { limit_mib: 1 },
+            Refusal::TooComplex { limit_mib: 1 },
             Refusal::NoVideoStream,
             Refusal::UnsupportedCodec { track: "", codec: text(), accepted: "" },
             Refusal::Dimensions { width: 0, height: 0 },

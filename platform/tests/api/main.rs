@@ -9,6 +9,7 @@ mod attacks;
 mod bad_input;
 mod bad_requests;
 mod bad_uploads;
+mod browser_uploads;
 mod fuzz;
 mod gate;
 mod hot_reads;

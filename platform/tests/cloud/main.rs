@@ -4,6 +4,7 @@
 // Tests look behind the walls as a superuser; the product never does.
 #![allow(clippy::disallowed_types)]
 
+mod cors;
 mod log_metrics;
 mod migrate;
 mod pattern;

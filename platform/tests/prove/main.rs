@@ -15,7 +15,7 @@ mod support;
 use deployment::Deployment;
 
 /// Every kind of attempt there is.
-const GROUPS: [&str; 27] = [
+const GROUPS: [&str; 28] = [
     "broken-off",
     "crowd",
     "doors",
@@ -30,6 +30,7 @@ const GROUPS: [&str; 27] = [
     "http.unchanged",
     "jobs",
     "jobs.run",
+    "memory",
     "pool",
     "rightful",
     "schema",
@@ -83,7 +84,7 @@ async fn nothing_of_one_tenant_reaches_another_in_ten_thousand_attempts() {
 async fn with_an_address_alone_it_shows_what_http_can_and_names_what_it_left_out() {
     let deployment = Deployment::start().await;
     deployment.by_hand(UNTHROTTLED).await;
-    let parts = "tokens,edge,throttle,jobs,database,operations,doors,rightful";
+    let parts = "tokens,edge,throttle,memory,jobs,database,operations,doors,rightful";
     let arguments = ["--only", parts, "--mail-url", &support::stack().ministack.endpoint()];
     let proof = deployment.prove_with([], &arguments).await;
     assert!(proof.failed().is_empty(), "{:#?}", proof.failed());

@@ -3,8 +3,9 @@
 
 use super::{
     Ffprobe, ProbeError, Refusal, ffprobe,
-    fixtures::{Memory, all_boxes, boxed, ffmpeg, find, large, mkv, mp4, refusal, replace, walked},
-    source::{Block, MAX_READS},
+    fixtures::{INPUTS, Memory, all_boxes, boxed, ffmpeg, find, large, mkv, mp4, refusal, replace, walked},
+    source::{Block, MAX_BYTES, MAX_READS},
+    tests::program,
 };
 use std::{io, net::TcpListener, time::Duration};
 use tokio::time::Instant;
@@ -142,7 +143,7 @@ async fn claims_beyond_the_object_are_refused_as_cut_off() {
     let head = [FTYP, &large(b"moov", ten_gigabytes)].concat();
     let memory = Memory::sparse(FTYP.len() as u64 + ten_gigabytes, vec![(0, head)]);
     let result = walked(&memory, "video/mp4").await;
-    assert!(matches!(result, Err(ProbeError::Refused(Refusal::IndexTooLarge { limit_mib: 64 }))), "{result:?}");
+    assert!(matches!(result, Err(ProbeError::Refused(Refusal::IndexTooLarge { limit_mib: 32 }))), "{result:?}");
     assert!(memory.cost().1 < 1 << 20);
 }
 
@@ -249,4 +250,104 @@ fn noise(length: usize) -> Vec<u8> {
     })
     .take(length)
     .collect()
+}
+
+/// The video with an index in which each sample has the same size, and the first track has millions of them.
+fn crowded(bytes: &[u8], samples: u32) -> Vec<u8> {
+    let (stsz, stts) = (find(bytes, b"stsz"), find(bytes, b"stts"));
+    let length = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let numbers = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
+    // The one that lies further behind first, so that the other stays where it is.
+    let mut boxes = [
+        (stsz, length(stsz), boxed(b"stsz", &numbers(&[0, 1, samples]))),
+        (stts, length(stts), boxed(b"stts", &numbers(&[0, 1, samples, 2]))),
+    ];
+    boxes.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+    boxes.iter().fold(bytes.to_vec(), |bytes, (at, old, new)| replace(&bytes, *at, *old, new))
+}
+
+#[tokio::test]
+async fn an_index_that_claims_millions_of_pictures_in_a_few_bytes_is_refused() {
+    let Some(bytes) = mp4() else { return };
+    for samples in [16_000_000, 75_000_000, u32::MAX] {
+        let refusal = refusal(crowded(&bytes, samples), "video/mp4").await;
+        assert_eq!(refusal.code(), "index-too-large", "{samples}: {refusal}");
+        assert!(refusal.to_string().contains("16 million"), "{refusal}");
+    }
+    // What 24 hours have is no matter of the walk.
+    assert!(walked(&Memory::new(crowded(&bytes, 10_000_000)), "video/mp4").await.is_ok());
+    // Uncompressed sound has one sample for every tick of its clock: 24 hours of it list billions, in chunks.
+    let Some(sound) = ffmpeg(&format!("{INPUTS} -c:v libx264 -c:a pcm_s16le a.mov")) else { return };
+    let behind = sound.windows(4).rposition(|window| window == b"stsz").unwrap() - 4;
+    let mut long = sound.clone();
+    long[behind + 16..behind + 20].copy_from_slice(&4_147_200_000_u32.to_be_bytes());
+    assert!(u32::from_be_bytes(long[behind + 12..behind + 16].try_into().unwrap()) > 0, "all have one size");
+    assert!(walked(&Memory::new(long), "video/quicktime").await.is_ok());
+}
+
+#[tokio::test]
+async fn an_index_is_read_up_to_its_limit_and_a_padded_one_not_at_all() {
+    let Some(bytes) = mp4() else { return };
+    let moov = find(&bytes, b"moov");
+    for (padding, is_read) in [(30 << 20, true), (33 << 20, false)] {
+        let padded = replace(&bytes, moov + 8, 0, &boxed(b"free", &vec![0; padding]));
+        let memory = Memory::new(padded);
+        let walked = walked(&memory, "video/mp4").await;
+        assert_eq!(walked.is_ok(), is_read, "{walked:?}");
+        let limit = if is_read { MAX_BYTES } else { 1 << 20 };
+        assert!(memory.cost().1 <= limit, "{:?}", memory.cost());
+    }
+    // The same in Matroska: what is too large stays unread, and what is read has its bound.
+    let mut junk = Vec::new();
+    for _ in 0..20 {
+        // Tags (1254C367) of 7 MiB each.
+        junk.extend(b"\x12\x54\xc3\x67\x10\x70\x00\x00");
+        junk.resize(junk.len() + (7 << 20), 0);
+    }
+    let flood = [&ebml("webm")[..], b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff", &junk].concat();
+    let memory = Memory::new(flood);
+    let result = walked(&memory, "video/webm").await;
+    assert!(matches!(result, Err(ProbeError::Refused(Refusal::Damaged(_)))), "{result:?}");
+    assert!(memory.cost().1 <= MAX_BYTES, "{:?}", memory.cost());
+}
+
+/// What a program of these lines answers in ffprobe's place.
+async fn in_its_place(lines: &str) -> Result<Vec<u8>, ProbeError> {
+    let (_folder, tool) = program(lines);
+    ffprobe::run(&tool, 1, Vec::new(), soon()).await
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn ffprobe_has_little_memory() {
+    let limits = in_its_place("ulimit -d; ulimit -v").await.unwrap();
+    let limits = String::from_utf8(limits).unwrap();
+    let mut lines = limits.lines();
+    assert_eq!(lines.next(), Some((ffprobe::MEMORY_MIB << 10).to_string().as_str()), "{limits}");
+    assert_eq!(lines.next(), Some("1048576"), "{limits}");
+}
+
+#[tokio::test]
+async fn want_of_memory_is_the_videos_fault_and_says_so() {
+    for lines in [
+        "echo '[mov] Cannot allocate memory' >&2; exit 1",
+        "head -c 200000 /dev/zero >&2; echo 'upload: Cannot allocate memory' >&2; exit 1",
+        "kill -ABRT $$",
+    ] {
+        let refused = in_its_place(lines).await;
+        assert!(matches!(refused, Err(ProbeError::Refused(Refusal::TooComplex { .. }))), "{lines}: {refused:?}");
+    }
+    let damaged = in_its_place("echo 'Invalid data found' >&2; exit 1").await;
+    assert!(matches!(damaged, Err(ProbeError::Refused(Refusal::Damaged(_)))), "{damaged:?}");
+}
+
+#[tokio::test]
+async fn whatever_an_index_claims_ffprobe_ends_within_its_means() {
+    let Some(bytes) = mp4() else { return };
+    let tool = Ffprobe::find().unwrap();
+    // Past the walk, as if that had not looked.
+    let crowded = crowded(&bytes, 75_000_000);
+    let size = crowded.len() as u64;
+    let result = ffprobe::run(&tool, size, vec![Block { offset: 0, bytes: crowded.into() }], soon()).await;
+    assert!(matches!(result, Ok(_) | Err(ProbeError::Refused(_))), "{result:?}");
 }

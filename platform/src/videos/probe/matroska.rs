@@ -30,7 +30,7 @@ mod id {
 /// Longest header of an element that Matroska allows: 4 bytes of id, 8 of size.
 const HEADER: u64 = 12;
 /// Largest element read besides the media; larger ones (cover pictures, fonts) stay out of `ffprobe`'s sight.
-const MAX_ELEMENT: u64 = 16 << 20;
+const MAX_ELEMENT: u64 = 8 << 20;
 /// How much media `ffprobe` gets to see: more than it looks at on its own (5 MB).
 const MEDIA_WINDOW: u64 = 8 << 20;
 /// How much of the end is searched for the last cluster of a recording that never learned its duration.

@@ -96,7 +96,8 @@ pub enum ProbeError {
 
 /// Probes the object behind `reader`, uploaded as `declared` (a content type, parameters allowed).
 ///
-/// Reads up to about 130 MiB: all of an MP4's index, the beginning of the media. Holds as much memory meanwhile.
+/// Reads up to 52 MiB: all of an MP4's index, the beginning of the media. Holds as much memory until it is read, and
+/// `ffprobe` up to 192 MiB afterwards.
 ///
 /// # Errors
 /// [`ProbeError::Refused`] when the upload is no acceptable video; everything else is the platform's trouble.

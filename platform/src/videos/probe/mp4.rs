@@ -2,8 +2,12 @@
 
 use super::{Length, ProbeError, RangeReader, Refusal, Source, fragments};
 
-/// Largest index (`moov`) accepted. A 24-hour video at 60 frames per second, with sound, needs about 60 MiB.
-const MAX_INDEX: u64 = 64 << 20;
+/// Largest index (`moov`) accepted. A phone's film of 10 GiB and 4 hours at 60 pictures a second has 864,000 pictures of up to
+/// 20 bytes (size, time, composition offset) and 675,000 sounds (AAC, 1024 of 48,000 Hz) of up to 12: 25 MB.
+const MAX_INDEX: u64 = 32 << 20;
+/// Most pictures and sounds that an index may list, in millions: 24 hours at 120 a second, with sound, have 14.4.
+/// A constant size takes no table, so a few bytes could claim billions, for each of which `ffprobe` takes some 70 bytes.
+const MAX_SAMPLES_MILLIONS: u64 = 16;
 /// How much of each of the first media boxes `ffprobe` gets to see: more than any single picture needs.
 const MEDIA_WINDOW: u64 = 4 << 20;
 /// How many media boxes it sees the beginning of.
@@ -36,12 +40,38 @@ pub(super) struct Header {
 /// A box taken off the beginning of some bytes: its kind, its body, and what follows it.
 pub(super) type Split<'a> = ([u8; 4], &'a [u8], &'a [u8]);
 
-/// One track's id and clock, from the index.
+/// One track's id and clock, from the index, and what it lists.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Track {
     pub(super) id: u32,
     /// Units per second.
     pub(super) timescale: u32,
+    /// `stsz`: how many samples, and the size that all have; 0 where each has its own.
+    samples: u32,
+    constant_size: u32,
+    is_sound: bool,
+    /// Every sample lasts one unit of the clock.
+    is_unit_clock: bool,
+}
+
+impl Track {
+    /// Takes from a box what it says of the track's samples. What stands twice counts at its most.
+    fn learn(&mut self, kind: [u8; 4], body: &[u8]) {
+        match &kind {
+            b"hdlr" => self.is_sound |= body.get(8..12) == Some(b"soun"),
+            b"stts" => self.is_unit_clock = be32(body, 4) == Some(1) && be32(body, 12) == Some(1),
+            _ => {
+                self.constant_size = if &kind == b"stsz" { be32(body, 4).unwrap_or_default() } else { 0 };
+                self.samples = self.samples.max(be32(body, 8).unwrap_or_default());
+            }
+        }
+    }
+
+    /// Samples that get an entry each in a player's index. Uncompressed sound has one for every tick, and is read by chunks.
+    fn indexed(&self) -> u64 {
+        let is_uncompressed = self.is_sound && self.is_unit_clock && self.constant_size > 0;
+        if is_uncompressed { 0 } else { self.samples.into() }
+    }
 }
 
 /// Reads the header at the start of `bytes`, which may be cut to 16; `room` is what is left for the whole box.
@@ -142,6 +172,9 @@ fn index(body: &[u8]) -> Result<Vec<Track>, Refusal> {
     if walk.tracks.is_empty() {
         return Err(Refusal::NoVideoStream);
     }
+    if walk.tracks.iter().map(Track::indexed).sum::<u64>() > MAX_SAMPLES_MILLIONS * 1_000_000 {
+        return Err(Refusal::TooManySamples { limit_millions: MAX_SAMPLES_MILLIONS });
+    }
     Ok(walk.tracks)
 }
 
@@ -174,6 +207,11 @@ impl Walk {
                         (Some(track), Some(value)) if &kind == b"tkhd" => track.id = value,
                         (Some(track), Some(value)) => track.timescale = value,
                         _ => {}
+                    }
+                }
+                b"hdlr" | b"stsz" | b"stz2" | b"stts" => {
+                    if let Some(track) = self.tracks.last_mut() {
+                        track.learn(kind, body);
                     }
                 }
                 b"dref" => references(body)?,

@@ -38,9 +38,26 @@ pub enum Refusal {
     /// Its media lie in another file or at an address.
     #[error("The video keeps its pictures or sound in another file. Export it as a self-contained video.")]
     ExternalReference,
-    /// The index is beyond what any 24 hours need.
+    /// The index is beyond what any film of a few hours needs.
     #[error("The video's index is larger than {limit_mib} MiB. Export the video again as an ordinary MP4.")]
     IndexTooLarge {
+        /// The limit in MiB.
+        limit_mib: u64,
+    },
+    /// The index lists more pictures and sounds than any 24 hours have.
+    #[error(
+        "The video's index lists more than {limit_millions} million pictures and sounds. Export the video again as an \
+         ordinary MP4."
+    )]
+    TooManySamples {
+        /// The limit in millions.
+        limit_millions: u64,
+    },
+    /// Examining it takes more memory than it may have.
+    #[error(
+        "Examining the video takes more than {limit_mib} MiB of memory. Export the video again as an ordinary MP4."
+    )]
+    TooComplex {
         /// The limit in MiB.
         limit_mib: u64,
     },
@@ -90,7 +107,8 @@ impl Refusal {
             Self::Truncated(_) => "truncated",
             Self::Damaged(_) => "damaged",
             Self::ExternalReference => "external-reference",
-            Self::IndexTooLarge { .. } => "index-too-large",
+            Self::IndexTooLarge { .. } | Self::TooManySamples { .. } => "index-too-large",
+            Self::TooComplex { .. } => "too-complex",
             Self::NoVideoStream => "no-video-stream",
             Self::UnsupportedCodec { .. } => "unsupported-codec",
             Self::Dimensions { .. } => "unsupported-dimensions",

@@ -20,8 +20,9 @@ pub trait RangeReader: Sync {
 const READ_AHEAD: u64 = 64 << 10;
 /// Most requests for one probe: at 15 ms each, 4 of the 7 seconds.
 pub(super) const MAX_READS: u32 = 250;
-/// Most bytes for one probe: the largest index, several windows of media and some reserve.
-const MAX_BYTES: u64 = 128 << 20;
+/// Most bytes for one probe: the largest index, two windows of media, the end, and some reserve. They are held in memory
+/// until they are in `ffprobe`'s scratch file, so this bounds what one probe takes of ours.
+pub(super) const MAX_BYTES: u64 = 52 << 20;
 
 /// A piece of the object.
 pub(super) struct Block {

@@ -262,7 +262,7 @@ fn soon() -> Instant {
 
 /// A program in place of `ffprobe`. Written by another process: a file that this one still had open for writing when
 /// another test forks could not be executed.
-fn program(script: &str) -> (tempfile::TempDir, Ffprobe) {
+pub(super) fn program(script: &str) -> (tempfile::TempDir, Ffprobe) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("program");
     let mut writer = Command::new("sh")
