@@ -20,13 +20,11 @@ pub(super) async fn remember(tx: &TenantTx, code: &str) -> Result<()> {
     Ok(())
 }
 
-/// Answers a code for an address that does not wait for one: as before, if this very code has confirmed it.
+/// Answers a code for an address of this tenant that does not wait for one: as before, if this very code has confirmed it.
 ///
 /// # Errors
 /// The same as for a wrong code.
-pub(super) async fn again(platform: &Platform, email: &Email, code: &str) -> Result<()> {
-    let user = platform.directory.find(email.as_str()).await?;
-    let Some(tenant) = user.and_then(|user| user.tenant_id).map(TenantId) else { return Err(wrong_code()) };
+pub(super) async fn again(platform: &Platform, tenant: TenantId, email: &Email, code: &str) -> Result<()> {
     let text = "select 1 from member_contact \
                 where email = $1 and confirmed_code = $2 and confirmed_at > now() - $3::text::interval";
     let values = [email.as_str().into(), digest(tenant, code).into(), REMEMBERED.into()];

@@ -216,7 +216,7 @@ async fn confirm_address(platform: &Platform, email: &Email, code: &str) -> Resu
         .await?
         .is_some_and(|standing| standing.tenant_status == tenants::TenantStatus::Pending);
     if !pending {
-        return confirmed::again(platform, email, code).await;
+        return confirmed::again(platform, tenant, email, code).await;
     }
     // Confirmed there and still pending here: a crash came between. The code was right then.
     if user.status == UserStatus::Unconfirmed {

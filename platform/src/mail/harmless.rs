@@ -9,7 +9,7 @@ use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{ExtendedPictographic, GeneralCategory as Category, Ideographic},
 };
-use tenants::http::{composed, is_invisible, is_selector};
+use tenants::http::{composed, is_invisible, is_mark, is_selector};
 
 /// What stands for a number.
 const NUMBER: &str = "•••";
@@ -83,17 +83,8 @@ fn shapes(before: Option<char>, c: char, rest: &str) -> bool {
     }
 }
 
-fn category(c: char) -> Category {
-    CodePointMapData::<Category>::new().get(c)
-}
-
-fn is_mark(c: char) -> bool {
-    matches!(category(c), Category::NonspacingMark | Category::SpacingMark | Category::EnclosingMark)
-        && !is_invisible(c)
-}
-
 fn is_caseless(c: char) -> bool {
-    category(c) == Category::OtherLetter && !is_invisible(c)
+    CodePointMapData::<Category>::new().get(c) == Category::OtherLetter && !is_invisible(c)
 }
 
 fn is_joined(c: char) -> bool {

@@ -23,5 +23,5 @@ pub use page::{Cursor, Page, PageQuery};
 pub use problem::{FieldError, Problem, ProblemBody};
 pub use request_id::{RequestId, current_request_id, with_request_id};
 pub use stranger::{Stranger, is_known, operators};
-pub use text::{composed, containing, is_invisible, is_line, is_selector, searched, tidy};
+pub use text::{composed, containing, is_invisible, is_line, is_mark, is_selector, searched, tidy};
 pub use throttle::throttle;

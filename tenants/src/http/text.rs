@@ -35,9 +35,9 @@ fn category(c: char) -> Category {
     CodePointMapData::<Category>::new().get(c)
 }
 
-/// Accents and vowel signs, which need a letter to stand at.
-fn is_mark(c: char) -> bool {
-    Group::Mark.contains(category(c))
+/// Accents and vowel signs that are seen, and need a letter to stand at.
+pub fn is_mark(c: char) -> bool {
+    Group::Mark.contains(category(c)) && !is_invisible(c)
 }
 
 /// Characters that have no place in a line: controls and line ends of any kind, and those that turn the direction of the
@@ -68,7 +68,7 @@ fn falls_off(c: char) -> bool {
 
 fn belongs_to(last: char, before: &str) -> bool {
     match last {
-        '\u{200c}' | '\u{200d}' => before.chars().next_back().is_some_and(|c| is_mark(c) && !is_invisible(c)),
+        '\u{200c}' | '\u{200d}' => before.chars().next_back().is_some_and(is_mark),
         _ if is_selector(last) => {
             before.chars().rev().find(|c| !is_selector(*c)).is_some_and(|c| !is_invisible(c) && !is_mark(c))
         }
